@@ -1,0 +1,1 @@
+"""Institutions train one credit model together without showing anyone their customers."""

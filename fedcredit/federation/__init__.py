@@ -1,0 +1,1 @@
+"""The federation: a plan, institutions that answer, a coordinator that adds up, and the loop."""

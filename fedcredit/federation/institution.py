@@ -1,0 +1,213 @@
+"""An institution's round: from the bytes of a question to the bytes of its answer.
+
+    admit     the question belongs to this turn of this plan and fits under every cap
+    charge    its cost is durable in the book; from here on there is no refund
+    measure   one exact sum of integer rows, one row a record
+    noise     exact discrete Gaussian noise of the charged variance
+    record    the answer's exact bytes are durable in the book
+    send      the bytes are returned
+
+The order is the safety argument: whatever fails, nothing leaves that was not charged
+before, and one turn never has two answers. This is the only file that may release.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from fedcredit.data.records import Records
+from fedcredit.errors import LocalError, PeerError
+from fedcredit.federation.book import (
+    Book,
+    Charge,
+    Release,
+    Standing,
+    Turn,
+    reply_digest,
+    standing_of,
+)
+from fedcredit.federation.messages import (
+    Reply,
+    Request,
+    decode_request,
+    encode_reply,
+    request_digest,
+)
+from fedcredit.federation.plan import StudyPlan
+from fedcredit.federation.terms import Terms, accept
+from fedcredit.measures.measure import measure
+from fedcredit.models.queries import Query
+from fedcredit.privacy.budget import admit
+from fedcredit.privacy.events import GaussianSum
+from fedcredit.privacy.noise import RandomBytes
+from fedcredit.privacy.release import release
+from fedcredit.privacy.sums import BoundedSum
+from fedcredit.units import InstitutionId
+
+__all__ = ["Institution", "Measure", "answer"]
+
+
+@runtime_checkable
+class Measure(Protocol):
+    """A way to ask a table; see `measures.measure`."""
+
+    def __call__(self, records: Records, query: Query) -> BoundedSum:
+        """The exact sum over the records of the query's part."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Institution:
+    """One institution in one study.
+
+    Attributes:
+        name: as the plan names it.
+        plan: the plan that it has agreed to.
+        terms: its own, never sent.
+        records: its table; read only after a charge.
+        book: what it writes down; one writer.
+        random: secret bytes for the noise, never used twice.
+        measure: how a table is asked.
+
+    Raises:
+        PrivacyError: the plan does not meet the terms.
+        LocalError: the records are of another schema than the plan's.
+    """
+
+    name: InstitutionId
+    plan: StudyPlan
+    terms: Terms
+    records: Records
+    book: Book
+    random: RandomBytes
+    measure: Measure = measure
+
+    def __post_init__(self) -> None:
+        """Refuse the whole study before its first round rather than in the middle."""
+        accept(self.terms, self.plan, self.name)
+        if self.records.schema.digest() != self.plan.schema.digest():
+            raise LocalError(
+                f"the records of {self.name!r} are of another schema than plan "
+                f"{self.plan.name!r} names",
+                remedy="open the table with the plan's schema",
+            )
+
+    def __repr__(self) -> str:
+        """Never print what is not public."""
+        return f"Institution({self.name!r}, plan={self.plan.name!r})"
+
+
+def answer(institution: Institution, data: bytes) -> bytes:
+    """Answer one question.
+
+    Guarantee: the cost is durable before a record is read; the same question gives the
+    same bytes for ever, at one charge; another question for the same turn is refused.
+    If this raises before the charge, nothing has changed; if later, the charge stays, and
+    the turn can only be asked again as a new attempt.
+
+    Args:
+        institution: who answers; one call at a time.
+        data: what the coordinator sent.
+
+    Returns:
+        The bytes of the answer.
+
+    Raises:
+        PeerError: the bytes are no question, or none that may be asked now.
+        PrivacyError: it would cost more than the terms allow.
+        LocalError: the turn was charged and its answer lost; or the book could not be
+            written.
+        IntegrityError: the book is damaged.
+    """
+    request = decode_request(data)
+    name = request_digest(data)
+    plan = institution.plan
+    if request.plan != plan.digest():
+        raise PeerError(
+            f"the question is of another plan than {plan.name!r}",
+            remedy="have both sides load the same plan",
+        )
+    standing = standing_of(institution.book.entries(), plan.digest().hex())
+    turn: Turn = request.round, request.attempt
+    if turn in standing.charges:
+        return _sent_before(institution.book, standing, turn, name.hex())
+
+    event = _admit(institution, standing, request)
+    charge = Charge(
+        plan=plan.digest().hex(),
+        round=request.round,
+        attempt=request.attempt,
+        request=name.hex(),
+        event=event,
+    )
+    institution.book.charge(charge)
+    exact = institution.measure(institution.records, request.query)
+    noisy = release(exact, event, institution.random)
+    reply = encode_reply(
+        Reply(
+            plan=request.plan,
+            round=request.round,
+            attempt=request.attempt,
+            request=name,
+            institution=institution.name,
+            value=noisy.value,
+        )
+    )
+    institution.book.release(
+        Release(
+            plan=charge.plan,
+            round=charge.round,
+            attempt=charge.attempt,
+            reply=reply_digest(reply),
+        ),
+        reply,
+    )
+    return reply
+
+
+def _sent_before(book: Book, standing: Standing, turn: Turn, name: str) -> bytes:
+    """The stored answer of a turn, if it is the same question and there is one."""
+    if standing.charges[turn].request != name:
+        raise PeerError(
+            f"round {turn[0] + 1}, attempt {turn[1]} was asked another question before",
+            remedy="ask a new question in a round, or an attempt, of its own",
+        )
+    if turn not in standing.releases:
+        raise LocalError(
+            f"round {turn[0] + 1}, attempt {turn[1]} was charged and its answer was lost",
+            remedy="ask again as the next attempt; the lost one stays paid for",
+        )
+    return book.reply(standing.releases[turn])
+
+
+def _admit(institution: Institution, standing: Standing, request: Request) -> GaussianSum:
+    """The event to charge, if the question may be asked now; checks public things only."""
+    plan, terms = institution.plan, institution.terms
+    turn = request.round, request.attempt
+    used = standing.retries_used(turn)
+    problem = ""
+    if request.round >= len(plan.rounds):
+        problem = f"is beyond the plan's {len(plan.rounds)} rounds"
+    elif turn < standing.last:
+        problem = f"comes after round {standing.last[0] + 1}, attempt {standing.last[1]}"
+    elif used > plan.retries:
+        problem = f"would be retry {used} of {plan.retries}"
+    elif request.query.part != plan.rounds[request.round].part:
+        problem = f"is about {request.query.part} records"
+    elif request.query.dim > terms.most_numbers:
+        problem = f"asks for {request.query.dim} numbers, our terms allow {terms.most_numbers}"
+    if problem:
+        raise PeerError(
+            f"the question of round {request.round + 1}, attempt {request.attempt} {problem}",
+            remedy="ask the plan's rounds in their order, and no round more often than it says",
+        )
+    event = plan.event(request.round, request.query)
+    later = range(request.round + 1, len(plan.rounds))
+    admit(
+        terms.budget,
+        standing.spent,
+        (event, *map(plan.dearest, later)),
+        reserve=plan.retries - used,
+    )
+    return event

@@ -1,0 +1,286 @@
+"""The plan of a study: frozen, public, hashed, and the same on every side.
+
+Everything that decides what a round costs stands here, so an institution computes the
+noise of every round itself and believes no number that it is sent. Private things are
+never part of a plan: records, keys and randomness are arguments of a call.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import asdict, dataclass, replace
+from typing import Final, Literal, Protocol, TypeAlias, runtime_checkable
+
+from fedcredit.codec import digest, encode
+from fedcredit.data.schema import Schema, require_confirmed
+from fedcredit.errors import ConfigError
+from fedcredit.privacy.accounting import check_delta, rho_for, variance_for
+from fedcredit.privacy.events import MAX_SENSITIVITY_SQUARED, PARTS, GaussianSum, Part
+from fedcredit.units import InstitutionId, NanoRho
+
+__all__ = [
+    "MOST_INSTITUTIONS",
+    "Noise",
+    "Question",
+    "Round",
+    "StudyPlan",
+    "alone",
+    "default_colluders",
+    "default_threshold",
+]
+
+Noise: TypeAlias = Literal["distributed", "local", "alone"]
+
+MOST_INSTITUTIONS: Final = 1000  # so many sums below 2^53 add up exactly in int64
+_ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_HEX: Final = re.compile(r"(?:[0-9a-f]{2}){8,64}")
+_NANO: Final = 10**9
+
+
+@runtime_checkable
+class Question(Protocol):
+    """What the accounting needs to know of a query; see `models.queries`."""
+
+    @property
+    def part(self) -> str:
+        """Which records it is about."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Length of its sum."""
+        ...
+
+    @property
+    def sensitivity_squared(self) -> int:
+        """Largest squared l2 change of its sum by one record, in grid steps squared."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round of a study.
+
+    Attributes:
+        name: what is asked.
+        part: which records are asked about: ``"train"`` or ``"held-out"``.
+        rho: what a record of that part pays for it, in 1e-9 zCDP, with everybody's noise.
+    """
+
+    name: str
+    part: Part
+    rho: NanoRho
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyPlan:
+    """A study, wholly public.
+
+    Attributes:
+        name: short name of the study.
+        purpose: what the model is for, in a sentence that an institution can agree to.
+        learner: name of the learner.
+        schema: the data contract, with every column confirmed.
+        epsilon: what a record pays if no round is retried: against whoever sees sums only
+            for ``distributed`` noise, against everyone for ``local`` noise.
+        delta: the delta of every epsilon.
+        noise: ``distributed``: the noises of ``threshold - colluders`` institutions together
+            are enough; ``local``: every institution's noise is enough by itself;
+            ``alone``: one institution, for itself.
+        institutions: who takes part, in ascending order.
+        threshold: fewest answers that may be added up.
+        colluders: institutions that may pool what they know without weakening the claim.
+        retries: rounds, over the whole study, that may be asked again.
+        deadline_s: seconds an institution has to answer a round.
+        salt: public, hex; decides with a person's id whether a record is held out.
+        seed: public, hex; randomness for the structure of a model, never for noise.
+        rounds: the rounds in order; those on held-out records, if any, come last.
+
+    Raises:
+        ConfigError: the fields do not make a study.
+    """
+
+    name: str
+    purpose: str
+    learner: str
+    schema: Schema
+    epsilon: float
+    delta: float
+    noise: Noise
+    institutions: tuple[InstitutionId, ...]
+    threshold: int
+    colluders: int
+    retries: int
+    deadline_s: float
+    salt: str
+    seed: str
+    rounds: tuple[Round, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a study that could not keep its own claim."""
+        require_confirmed(self.schema)
+        _check_texts(self)
+        _check_members(self)
+        _check_budget(self)
+        if not 0 <= self.retries <= 100 or not 0 < self.deadline_s < math.inf:
+            raise ConfigError(
+                f"retries is {self.retries} and deadline_s {self.deadline_s}",
+                remedy="set retries from 0 to 100 and deadline_s to seconds above 0",
+            )
+
+    @property
+    def honest(self) -> int:
+        """h: institutions whose noise the claim of the plan's epsilon rests on."""
+        return self.threshold - self.colluders if self.noise == "distributed" else 1
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether held-out records are asked about."""
+        return any(one.part == "held-out" for one in self.rounds)
+
+    @property
+    def noise_levels(self) -> tuple[float, ...]:
+        """For each round, one institution's noise sd over the question's sensitivity."""
+        return tuple(math.sqrt(_NANO / (2 * self.honest * one.rho)) for one in self.rounds)
+
+    def event(self, index: int, question: Question) -> GaussianSum:
+        """What asking ``question`` in round ``index`` does to an institution's records.
+
+        Guarantee: it costs at most what the round may cost, whatever the question.
+
+        Args:
+            index: of the round, from 0.
+            question: a question about the round's part of the records.
+
+        Returns:
+            The event, with the variance of one institution's noise.
+
+        Raises:
+            PrivacyError: no noise that can be drawn is enough.
+        """
+        planned = self.rounds[index]
+        squared = question.sensitivity_squared
+        return GaussianSum(
+            name=f"{self.learner}/{index + 1} {planned.name}"[:64],
+            part=planned.part,
+            dim=question.dim,
+            sensitivity_squared=squared,
+            variance=variance_for(planned.rho, squared, self.honest),
+            honest=self.honest,
+        )
+
+    def dearest(self, index: int) -> GaussianSum:
+        """An event that costs all that round ``index`` may cost, for admission in advance."""
+        planned = self.rounds[index]
+        # On a grid so fine that rounding the variance up saves less than one step of rho.
+        fine = 2 * self.honest * 2**38 * planned.rho // _NANO
+        squared = min(max(fine, 1), MAX_SENSITIVITY_SQUARED)
+        return GaussianSum(
+            name=f"{self.learner}/{index + 1} {planned.name}"[:64],
+            part=planned.part,
+            dim=1,
+            sensitivity_squared=squared,
+            variance=variance_for(planned.rho, squared, self.honest),
+            honest=self.honest,
+        )
+
+    def digest(self) -> bytes:
+        """32 bytes that name the plan: every field, and the schema by its own digest."""
+        fields = {key: getattr(self, key) for key in self.__dataclass_fields__}
+        fields["schema"] = self.schema.digest()
+        fields["rounds"] = tuple(asdict(one) for one in self.rounds)
+        return digest("fedcredit/plan/1", encode(fields))
+
+
+def default_colluders(institutions: int) -> int:
+    """c: at least 1, because every institution knows its own noise and sees the sum."""
+    return max(1, institutions // 10)
+
+
+def default_threshold(institutions: int, colluders: int) -> int:
+    """t: more than half of all honest ones, and at least four in five of all.
+
+    >>> [default_threshold(n, default_colluders(n)) for n in (3, 5, 6, 10, 20, 100)]
+    [3, 4, 5, 8, 16, 80]
+    """
+    return max((institutions + colluders) // 2 + 1, -(-4 * institutions // 5))
+
+
+def alone(plan: StudyPlan, institution: InstitutionId) -> StudyPlan:
+    """The same study at the same epsilon, by one institution with nobody's help."""
+    return replace(plan, noise="alone", institutions=(institution,), threshold=1, colluders=0)
+
+
+def _total_rho(epsilon: float, delta: float) -> NanoRho:
+    """All that a record may pay."""
+    check_delta(delta)
+    return rho_for(epsilon, delta)
+
+
+def _check_texts(plan: StudyPlan) -> None:
+    """Names are for one line of print; salt and seed are hex of 8 to 64 bytes."""
+    for key in ("name", "purpose", "learner"):
+        text = getattr(plan, key)
+        if not text.strip() or not text.isprintable() or len(text) > 400:
+            raise ConfigError(
+                f"{key} is empty, too long or not printable", remedy=f"set {key} to one line"
+            )
+    for key in ("salt", "seed"):
+        if not _HEX.fullmatch(getattr(plan, key)):
+            raise ConfigError(
+                f"{key} is not hex of 8 to 64 bytes",
+                remedy=f"set {key} to 16 or more digits 0-9 and a-f, drawn at random, in pairs",
+            )
+
+
+def _check_members(plan: StudyPlan) -> None:
+    """Enough institutions, and enough of them honest, in every sum."""
+    members, t, c = len(plan.institutions), plan.threshold, plan.colluders
+    for one in plan.institutions:
+        if not _ID.fullmatch(one):
+            raise ConfigError(
+                f"institution {one!r} has a name that cannot be a file's",
+                remedy="use at most 64 of a-z, 0-9, dot, dash and underscore",
+            )
+    if list(plan.institutions) != sorted(set(plan.institutions)):
+        raise ConfigError("institutions are not in ascending order", remedy="list each one once")
+    if plan.noise == "alone":
+        if (members, t, c) != (1, 1, 0):
+            raise ConfigError(
+                f"noise is 'alone' with {members} institutions", remedy="name one institution"
+            )
+        return
+    if not 3 <= members <= MOST_INSTITUTIONS:
+        raise ConfigError(
+            f"{members} institutions, expected 3 to {MOST_INSTITUTIONS}",
+            remedy="with 2, each could subtract its own sum and read the other's",
+        )
+    if c < 1 or not (members + c) // 2 + 1 <= t <= members or t - c < 2:
+        raise ConfigError(
+            f"threshold is {t} and colluders {c}, for {members} institutions",
+            remedy="set colluders to 1 or more, and threshold from (institutions + colluders) / 2 "
+            "+ 1 to all institutions and at least colluders + 2; or leave both out",
+        )
+
+
+def _check_budget(plan: StudyPlan) -> None:
+    """The rounds of each part cost at most the plan's epsilon; evaluation comes last."""
+    if plan.noise not in ("distributed", "local", "alone"):
+        raise ConfigError(
+            f"noise is {plan.noise!r}", remedy='set noise to "distributed" or "local"'
+        )
+    total = _total_rho(plan.epsilon, plan.delta)
+    parts = [one.part for one in plan.rounds]
+    if "train" not in parts or parts != sorted(parts, key=PARTS.index):
+        raise ConfigError(
+            "the rounds do not begin with training", remedy="evaluate after the last one"
+        )
+    for part in PARTS:
+        costs = [one.rho for one in plan.rounds if one.part == part]
+        if min(costs, default=1) < 1 or sum(costs) > total:
+            raise ConfigError(
+                f"the rounds on {part} records cost rho {sum(costs)}e-9, "
+                f"epsilon {plan.epsilon} at delta {plan.delta} allows {total}e-9",
+                remedy="set a larger epsilon, or take the rounds from the learner",
+            )

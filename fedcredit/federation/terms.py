@@ -1,0 +1,103 @@
+"""An institution's terms: what it agrees to, whatever a coordinator asks.
+
+Terms are the institution's own and are never sent. A plan that does not meet them is
+refused before any record is read; every round is held against the budget once more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fedcredit.errors import PrivacyError
+from fedcredit.federation.plan import Noise, StudyPlan
+from fedcredit.privacy.budget import NOTHING_SPENT, Policy, admit
+from fedcredit.privacy.events import PARTS, whole
+from fedcredit.units import InstitutionId, NanoRho
+
+__all__ = ["Terms", "accept", "terms_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """The least that an institution insists on.
+
+    Attributes:
+        budget: the caps on what may be learned from its records, over all studies.
+        noises: the noise profiles that it takes part in.
+        fewest_institutions: in a study; not asked when it trains alone.
+        fewest_honest: institutions, beside the colluders, in every sum.
+        most_rounds: in a study, retries included.
+        most_numbers: in one sum.
+    """
+
+    budget: Policy
+    noises: tuple[Noise, ...] = ("distributed", "local")
+    fewest_institutions: int = 3
+    fewest_honest: int = 2
+    most_rounds: int = 100
+    most_numbers: int = 1 << 20
+
+    def __post_init__(self) -> None:
+        """Refuse terms that mean nothing."""
+        for name in ("fewest_institutions", "fewest_honest", "most_rounds", "most_numbers"):
+            whole(name, getattr(self, name), low=1, high=1 << 32)
+
+
+def accept(terms: Terms, plan: StudyPlan, institution: InstitutionId) -> None:
+    """Hold a plan against the terms of one institution.
+
+    Raises:
+        PrivacyError: the plan does not name the institution, or asks for more than it gives.
+        BudgetExceeded: its rounds with all retries would pass a cap, even with nothing
+            spent so far.
+    """
+    asked = len(plan.rounds) + plan.retries
+    problem = ""
+    if institution not in plan.institutions:
+        problem = f"does not name {institution!r}"
+    elif plan.noise not in terms.noises:
+        problem = f"has {plan.noise!r} noise, our terms are {' or '.join(terms.noises)}"
+    elif plan.noise != "alone" and len(plan.institutions) < terms.fewest_institutions:
+        problem = f"has {len(plan.institutions)} institutions"
+    elif plan.noise != "alone" and plan.threshold - plan.colluders < terms.fewest_honest:
+        problem = f"has sums with {plan.threshold - plan.colluders} honest institutions"
+    elif asked > terms.most_rounds:
+        problem = f"has {asked} rounds, retries included"
+    if problem:
+        raise PrivacyError(
+            f"plan {plan.name!r} {problem}",
+            remedy="have the coordinator change the plan, or the privacy officer the terms",
+        )
+    every = tuple(plan.dearest(index) for index in range(len(plan.rounds)))
+    admit(terms.budget, NOTHING_SPENT, every, reserve=plan.retries)
+
+
+def terms_of(plan: StudyPlan, persons: int = 3) -> Terms:
+    """The narrowest terms under which one plan can run: for a simulation, which has no policy.
+
+    Args:
+        plan: what is agreed to.
+        persons: m, the institutions that a person is reckoned to be a customer of.
+
+    Returns:
+        Terms whose caps hold the plan's rounds with all retries, and nothing more.
+    """
+    costs = {part: [one.rho for one in plan.rounds if one.part == part] for part in PARTS}
+    record = max(sum(of) + plan.retries * max(of, default=0) for of in costs.values())
+    every = [cost for of in costs.values() for cost in of]
+    person = sum(every) + plan.retries * max(every)
+    return Terms(
+        budget=Policy(
+            delta=plan.delta,
+            rho_cap=NanoRho(record),
+            # Noise that is one of h costs at most h times as much where it stands alone.
+            rho_local_cap=NanoRho(plan.honest * record),
+            person_rho_cap=NanoRho(persons**2 * person),
+            person_rho_local_cap=NanoRho(plan.honest * persons * person),
+            institutions=persons,
+        ),
+        noises=(plan.noise,),
+        fewest_institutions=len(plan.institutions),
+        fewest_honest=max(plan.threshold - plan.colluders, 1),
+        most_rounds=len(plan.rounds) + plan.retries,
+    )

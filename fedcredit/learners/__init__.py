@@ -1,0 +1,1 @@
+"""The coordinator side: a learner is a short program of private sums."""

@@ -1,0 +1,113 @@
+"""Boosting and the additive model: the scorecard's rounds, then values for many partitions.
+
+    boosting   the four rounds of the scorecard, and five on a forest and the features' bins
+    additive   the same without a forest: each bin may leave its coefficient times WoE
+
+The forest is drawn once, from public randomness and released numbers, and every later
+round speaks about the same values, so that no round's budget is lost on values that a
+next forest would throw away (docs/adr/0009-one-forest.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from fedcredit.data.schema import Schema
+from fedcredit.learners.forest import grow_forest, no_forest
+from fedcredit.learners.partition import Partition, fold_leaves, leaves_query, start_partition
+from fedcredit.learners.program import NoisyTotal, Program, Step, unfinished
+from fedcredit.learners.scorecard import Counting, Fitting, public_generator
+from fedcredit.models.queries import Leaves, Query
+from fedcredit.models.released import Model
+
+__all__ = ["BoostingLearner"]
+
+LEAF_ROUNDS = {"boosting": 5, "additive": 4}
+MAIN_SHARE = Fraction(2, 5)  # of phi's squared norm that the features' own bins have
+
+
+@dataclass(frozen=True, slots=True)
+class BoostingLearner:
+    """A scorecard improved by rounds on many partitions at once.
+
+    Attributes:
+        name: ``"boosting"``, or ``"additive"`` for the features' own bins alone.
+    """
+
+    name: str = "boosting"
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Half of the budget for the scorecard, half for the values."""
+        rounds = LEAF_ROUNDS[self.name]
+        return (
+            Step("histograms", Fraction(1, 4)),
+            Step("moments", Fraction(1, 10)),
+            Step("gradient", Fraction(9, 100)),
+            Step("gradient", Fraction(6, 100)),
+            *(Step("leaves", Fraction(1, 2 * rounds)) for _ in range(rounds)),
+        )
+
+    def start(self, schema: Schema, seed: bytes, noise: tuple[float, ...]) -> Program:
+        """Begin with the scorecard's first round."""
+        return _Scoring(self.name, seed, noise, Counting(schema, seed, noise))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scoring:
+    """The scorecard is under way."""
+
+    name: str
+    seed: bytes
+    noise: tuple[float, ...]
+    inner: Program
+
+    def query(self) -> Query:
+        """The scorecard's question."""
+        return self.inner.query()
+
+    def fold(self, total: NoisyTotal) -> Program:
+        """Go on with the scorecard, or start on the values when it is done."""
+        inner, noise = self.inner.fold(total), self.noise[1:]
+        if not isinstance(inner, Fitting) or inner.left:
+            return _Scoring(self.name, self.seed, noise, inner)
+        card = inner.model()
+        boosting = self.name == "boosting"
+        rng = public_generator(self.seed, "forest")
+        forest = grow_forest(inner.binned, card, inner.by_order, rng) if boosting else no_forest()
+        share = float(MAIN_SHARE) if len(forest.feature) else 1.0
+        partition = start_partition(inner.binned, card, forest, inner.by_order, share)
+        return _Valuing(self.name, noise, partition)
+
+    def model(self) -> Model:
+        """There is none yet."""
+        raise unfinished("a model")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Valuing:
+    """The partitions are fixed and their values are under way."""
+
+    name: str
+    noise: tuple[float, ...]
+    partition: Partition
+
+    def query(self) -> Leaves:
+        """Residuals over every leaf and bin."""
+        if not self.noise:
+            raise unfinished("a query")
+        return leaves_query(self.partition, self.noise[0])
+
+    def fold(self, total: NoisyTotal) -> Program:
+        """Move the values."""
+        return _Valuing(
+            self.name, self.noise[1:], fold_leaves(self.partition, self.query(), total)
+        )
+
+    def model(self) -> Model:
+        """The model, once no round is left."""
+        if self.noise:
+            raise unfinished("a model")
+        boosted = self.partition.model()
+        return boosted if self.name == "boosting" else boosted.additive

@@ -1,0 +1,184 @@
+"""Values for many overlapping partitions at once: the rounds after the scorecard.
+
+Every record is in one bin of every feature and one leaf of every tree. Scaled, the
+indicators of these make a row phi of norm 1, so a private sum of phi times the residual
+has sensitivity 1 however many partitions there are. The curvature comes from stand-in
+records. All rounds so far speak about the same values, so their noise is averaged, and
+the values are the posterior mean under a normal prior with the noise known:
+
+    theta ~ N(0, tau I),    u = g + M theta_then ~ N(M theta, M + sd^2 I)
+
+where M is the stand-in Hessian, its own diagonal the sampling variance of the sum.
+
+Source: a Newton step with known gradient noise; random partitions as a kernel, Davies &
+Ghahramani (2014), arXiv 1402.4293; clipping by unit norm, Abadi et al. (2016).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fedcredit.learners.binning import Binned
+from fedcredit.learners.directions import keep_directions
+from fedcredit.learners.program import NoisyTotal, grid_steps
+from fedcredit.learners.standin import StandIn
+from fedcredit.models.bins import Additive, Scorecard
+from fedcredit.models.odds import probability_of_good
+from fedcredit.models.queries import Leaves
+from fedcredit.models.trees import Boosted, Forest
+from fedcredit.units import Floats, Ints
+
+__all__ = ["Partition", "fold_leaves", "leaves_query", "start_partition"]
+
+PRIOR_VARIANCE = 0.8  # tau: of a value, in the unit of phi
+DAMPING = 0.8  # of each move towards the posterior mean: the curvature is a stand-in's
+SOLVER_STEPS = 40
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Partition:
+    """The values under way.
+
+    Attributes:
+        binned: the first round's bins, with their declared directions.
+        scorecard: the model that the values are added to.
+        forest: the trees; may hold none.
+        standin: the records that give the curvature.
+        member: column of phi that each stand-in is in, by partition, shape ``(P, m)``.
+        scale: what phi holds there, shape ``(P,)``; the squares sum to 1.
+        theta: values in the unit of phi, shape ``(columns,)``.
+        noted: sum over the rounds of gradient + curvature times theta, shape ``(columns,)``.
+        variances: noise variance of each round's gradient, in the unit of phi.
+    """
+
+    binned: Binned
+    scorecard: Scorecard
+    forest: Forest
+    standin: StandIn
+    member: Ints
+    scale: Floats
+    theta: Floats
+    noted: Floats
+    variances: tuple[float, ...]
+
+    def model(self) -> Boosted:
+        """The model with the values as they are, every declared direction kept."""
+        trees, bins = len(self.forest.feature), self.binned.bins
+        split = trees * self.forest.leaves
+        leaf_values = self.theta[:split].reshape(trees, self.forest.leaves)
+        leaf_values = leaf_values * self.scale[:trees, None]
+        values = self.theta[split:] * np.repeat(
+            self.scale[trees:], [feature.woe.size for feature in bins]
+        )
+        edges = np.cumsum([feature.woe.size for feature in bins])[:-1]
+        shifts = tuple(np.split(values, edges))
+        free = Boosted(Additive(self.scorecard, shifts), self.forest, leaf_values)
+        return keep_directions(free, self.binned.ordered, self.binned.signs)
+
+
+def start_partition(
+    binned: Binned, scorecard: Scorecard, forest: Forest, standin: StandIn, main_share: float
+) -> Partition:
+    """Begin at zero.
+
+    Args:
+        binned: the first round's bins.
+        scorecard: the model to add to.
+        forest: the trees; may hold none.
+        standin: the records that give the curvature.
+        main_share: the part of phi's squared norm that the features' own bins have.
+    """
+    trees = len(forest.feature)
+    sizes = [forest.leaves] * trees + [feature.woe.size for feature in binned.bins]
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    rows = [forest.leaf(tree, standin.bins) for tree in range(trees)] + list(standin.bins)
+    member = np.stack(rows).astype(np.int64) + offsets[:-1, None]
+    features = len(binned.bins)
+    scale = np.sqrt(
+        np.repeat([(1 - main_share) / max(trees, 1), main_share / features], [trees, features])
+    )
+    zero = np.zeros(int(offsets[-1]))
+    return Partition(binned, scorecard, forest, standin, member, scale, zero, zero, ())
+
+
+def leaves_query(partition: Partition, noise: float) -> Leaves:
+    """Ask for the sum of residuals over every leaf and bin, at the model as it is."""
+    trees, steps = len(partition.forest.feature), grid_steps(noise)
+    leaf, own = (partition.scale[0], partition.scale[-1])
+    return Leaves(
+        partition.model(),
+        partition.forest,
+        leaf_steps=max(1, round(steps * leaf)) if trees else 1,
+        bin_steps=max(1, round(steps * own)),
+    )
+
+
+def fold_leaves(partition: Partition, query: Leaves, total: NoisyTotal) -> Partition:
+    """Move the values towards their posterior mean given every round so far."""
+    trees = len(partition.forest.feature)
+    split = trees * partition.forest.leaves
+    # Residuals of 1 are so many steps in a leaf and in a bin; phi holds the scale there.
+    unit = np.full(partition.theta.size, partition.scale[-1] / query.bin_steps)
+    if trees:
+        unit[:split] = partition.scale[0] / query.leaf_steps
+    gradient = total.value * unit
+    variances = (*partition.variances, float(total.variance * (unit**2).mean()))
+    here = _values_of(partition, query.model)
+    curvature = _curvature(partition, query.model)
+    noted = partition.noted + gradient + curvature @ here
+    rounds = len(variances)
+    target = _posterior(curvature, noted / rounds, sum(variances) / rounds**2)
+    theta = here + DAMPING * (target - here)
+    return replace(partition, theta=theta, noted=noted, variances=variances)
+
+
+def _values_of(partition: Partition, model: Boosted) -> Floats:
+    """The model's values in the unit of phi, as they were when it was asked about."""
+    trees = len(partition.forest.feature)
+    leaves = (model.leaf_values / partition.scale[:trees, None]).ravel()
+    shifts = [
+        shift / scale
+        for shift, scale in zip(model.additive.shifts, partition.scale[trees:], strict=True)
+    ]
+    return np.concatenate([leaves, *shifts])
+
+
+def _curvature(partition: Partition, model: Boosted) -> Floats:
+    """Hessian of the log-loss in the values, over the stand-ins, shape ``(columns, columns)``."""
+    standin, card = partition.standin, partition.scorecard
+    log_odds = np.full(standin.good.size, card.intercept)
+    for contribution, column in zip(card.contributions(), standin.bins, strict=True):
+        log_odds += contribution[column]
+    here = _values_of(partition, model)
+    for scale, columns in zip(partition.scale, partition.member, strict=True):
+        log_odds += scale * here[columns]
+    good = probability_of_good(log_odds)
+    root = np.sqrt(standin.weight * good * (1.0 - good))
+    # float32 halves the time of the one large product; its error is far below the noise.
+    phi = np.zeros((standin.good.size, partition.theta.size), dtype=np.float32)
+    rows = np.arange(standin.good.size)
+    for scale, columns in zip(partition.scale, partition.member, strict=True):
+        phi[rows, columns] = scale * root
+    return np.asarray(phi.T @ phi, dtype=np.float64)
+
+
+def _posterior(curvature: Floats, noted: Floats, variance: float) -> Floats:
+    """Posterior mean of the values by conjugate gradients on the normal equations."""
+    right = curvature @ noted
+    found, residual = np.zeros_like(right), right.copy()
+    direction, square = residual.copy(), float(residual @ residual)
+    for _ in range(SOLVER_STEPS):
+        if square < 1e-12:
+            break
+        bent = curvature @ direction
+        image = curvature @ bent + (bent + variance * direction) / PRIOR_VARIANCE
+        length = square / float(direction @ image)
+        found += length * direction
+        residual -= length * image
+        following = float(residual @ residual)
+        direction = residual + following / square * direction
+        square = following
+    return found

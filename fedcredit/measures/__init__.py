@@ -1,0 +1,1 @@
+"""The institution side: a question and a table make a bounded sum."""

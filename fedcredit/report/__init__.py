@@ -1,0 +1,1 @@
+"""What a study found, as one JSON record and as one HTML page made from it."""

@@ -1,0 +1,1 @@
+"""From a released model to scores, tiers, points tables and model files."""
