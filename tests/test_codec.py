@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -161,7 +162,8 @@ def test_what_has_no_encoding_is_refused_on_our_side(value: Value) -> None:
 
 
 def test_lists_and_numpy_scalars_are_written_as_what_they_equal() -> None:
-    assert encode([np.int64(5), np.bool_(True), np.float64(0.5)]) == encode((5, True, 0.5))
+    scalars: Any = [np.int64(5), np.bool_(True), np.float64(0.5)]
+    assert encode(scalars) == encode((5, True, 0.5))
 
 
 def test_minus_zero_is_a_value_of_its_own() -> None:

@@ -7,18 +7,21 @@ not even as the cause of our error.
 
 from __future__ import annotations
 
+import codecs
 import csv
-import glob
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import polars as pl
 
 from fedcredit.errors import DataError
 
-__all__ = ["TableFile", "files_of", "frames"]
+__all__ = ["TableFile", "files_of", "frames", "guarded"]
+
+T = TypeVar("T")
 
 FRAME_ROWS: Final = 65_536
 _SLICE_VALUES: Final = 1 << 24  # numbers that one read of a Parquet file may hold: 128 MiB
@@ -32,8 +35,8 @@ _FAILURES: Final = (
     OverflowError,
 )
 _REMEDIES: Final = {
-    "csv": "save it as UTF-8 text with one header line and the same number of fields in each row",
-    "parquet": "copy it again from its source; it may be cut short or be no Parquet file",
+    "csv": "save it again as CSV in UTF-8, with one header line and quotes that close",
+    "parquet": "copy it again from its source",
 }
 
 
@@ -95,35 +98,52 @@ def frames(file: TableFile, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
     Raises:
         DataError: the file is cut short, wrongly encoded or otherwise unreadable.
     """
-    read = _csv_frames if file.kind == "csv" else _parquet_frames
-    source = read(file, list(columns))
+    source = (_csv_frames if file.kind == "csv" else _parquet_frames)(file, list(columns))
     while True:
-        try:
-            frame = next(source, None)
-        except _FAILURES:
-            failed = True
-        else:
-            failed = False
-        if failed:  # outside the handler: our error has no cause that could quote a value
-            raise _unreadable(file.path, file.kind)
+        frame = guarded(file.path, file.kind, partial(next, source, None))
         if frame is None:
             return
         yield from frame.iter_slices(FRAME_ROWS)
 
 
+def guarded(path: Path, kind: Literal["csv", "parquet"], step: Callable[[], T]) -> T:
+    """Do one step of reading; if it fails, say so in our own words only.
+
+    Args:
+        path: the file that is read.
+        kind: how it is read.
+        step: the step.
+
+    Returns:
+        What the step returns.
+
+    Raises:
+        DataError: the step failed; no message of the reader goes with it.
+    """
+    try:
+        return step()
+    except _FAILURES:
+        pass
+    # Outside the handler, so that our error carries no cause that could quote a value.
+    raise DataError(f"{path} {_fault(path, kind)}", remedy=_REMEDIES[kind])
+
+
 def _matches(pattern: str) -> list[Path]:
     """The files that a glob finds, by name."""
-    return [
-        path for path in map(Path, sorted(glob.glob(pattern, recursive=True))) if path.is_file()
-    ]
+    parts = Path(pattern).parts
+    fixed = next((at for at, part in enumerate(parts) if set(part) & set("*?[")), len(parts))
+    if fixed == len(parts):
+        return []
+    found = Path(*parts[:fixed]).glob(str(Path(*parts[fixed:])))
+    return sorted(path for path in found if path.is_file())
 
 
 def _opened(path: Path, forced: str) -> TableFile:
     """A file with its header read."""
     suffix = path.suffix.lower()
     if forced == "parquet" or (not forced and suffix in _PARQUET):
-        columns = _parquet_columns(path)
-        return TableFile(path, "parquet", columns)
+        found = guarded(path, "parquet", pl.scan_parquet(path, glob=False).collect_schema)
+        return TableFile(path, "parquet", tuple(found))
     if forced == "csv" or suffix in _CSV:
         separator, columns = _csv_header(path)
         return TableFile(path, "csv", columns, separator)
@@ -133,30 +153,13 @@ def _opened(path: Path, forced: str) -> TableFile:
     )
 
 
-def _parquet_columns(path: Path) -> tuple[str, ...]:
-    """The names of a Parquet file's columns."""
-    columns: tuple[str, ...] | None
-    try:
-        columns = tuple(pl.scan_parquet(path, glob=False).collect_schema().names())
-    except _FAILURES:
-        columns = None
-    if columns is None:
-        raise _unreadable(path, "parquet")
-    return columns
-
-
 def _csv_header(path: Path) -> tuple[str, tuple[str, ...]]:
     """A CSV file's separator and column names."""
     with path.open("rb") as file:
         line = file.readline(1 << 20)
     if not line.strip():
         raise DataError(f"{path} has no header line", remedy="give a CSV with one header line")
-    try:
-        text = line.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = ""
-    if not text or "\0" in text:
-        raise _unreadable(path, "csv")
+    text = guarded(path, "csv", partial(line.decode, "utf-8-sig"))
     outside_quotes = "".join(text.split('"')[::2])
     separator = max(",;\t|", key=outside_quotes.count)
     names = tuple(next(csv.reader([text.rstrip("\r\n")], delimiter=separator)))
@@ -186,6 +189,18 @@ def _parquet_frames(file: TableFile, columns: list[str]) -> Iterator[pl.DataFram
         yield scan.select(columns).slice(start, step).collect(engine="in-memory")
 
 
-def _unreadable(path: Path, kind: str) -> DataError:
-    """The error for a file that cannot be read as what it says it is."""
-    return DataError(f"{path} cannot be read as {kind}", remedy=_REMEDIES[kind])
+def _fault(path: Path, kind: Literal["csv", "parquet"]) -> str:
+    """What is wrong with a file that cannot be read."""
+    if kind == "parquet":
+        return "is no whole Parquet file"
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return "is not UTF-8 text"
+    except OSError:
+        return "cannot be opened"
+    return "has a row with more fields than its header, or a quote that is not closed"

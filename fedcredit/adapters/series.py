@@ -104,10 +104,21 @@ def _texts(series: pl.Series) -> tuple[pl.Series | None, int]:
         return None, 0
     if kind.is_nested() or kind == pl.Object:
         return None, len(series) - series.null_count()
+    if kind == pl.Binary:
+        texts = pl.Series(values=map(_decoded, series), dtype=pl.String)
+        return texts, texts.null_count() - series.null_count()
     if kind.is_float():
         series = series.fill_nan(None)
     texts = series.cast(pl.String, strict=False)
     return texts, texts.null_count() - series.null_count()
+
+
+def _decoded(entry: bytes | None) -> str | None:
+    """Bytes as text, if they are UTF-8."""
+    try:
+        return None if entry is None else entry.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
 
 
 def _floats(series: pl.Series) -> Floats:

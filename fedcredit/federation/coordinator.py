@@ -167,7 +167,8 @@ def receive(state: Collecting, sender: InstitutionId, data: bytes) -> Collecting
         )
     if sender in state.accepted:
         raise PeerError(f"{sender!r} has already answered", remedy="keep the first answer")
-    if bool((np.abs(reply.value) > MOST_ENTRY).any()):
+    # Not by abs(), which leaves the lowest of all integers negative.
+    if bool(((reply.value > MOST_ENTRY) | (reply.value < -MOST_ENTRY)).any()):
         raise PeerError(
             f"{sender!r} sent a number beyond {MOST_ENTRY}, which no table has",
             remedy="have the institution check its installation",

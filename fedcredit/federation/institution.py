@@ -52,7 +52,7 @@ __all__ = ["Institution", "Measure", "answer"]
 class Measure(Protocol):
     """A way to ask a table; see `measures.measure`."""
 
-    def __call__(self, records: Records, query: Query) -> BoundedSum:
+    def __call__(self, records: Records, query: Query, /) -> BoundedSum:
         """The exact sum over the records of the query's part."""
         ...
 

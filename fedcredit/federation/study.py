@@ -149,7 +149,7 @@ def read_study(text: str, where: str) -> Study:
     Raises:
         ConfigError: a key is unknown, missing or of the wrong type; or no records are named.
 
-    >>> read_study("name = 'a'\\npurpos = 'b'", "study.toml")
+    >>> read_study("purpos = 'default in 12 months'", "study.toml")
     Traceback (most recent call last):
     fedcredit.errors.ConfigError: study.toml: unknown key 'purpos'
       fix: did you mean 'purpose'? ...

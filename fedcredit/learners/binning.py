@@ -10,6 +10,7 @@ WoE and information value, Siddiqi (2006), chapter 6.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -118,13 +119,11 @@ class _Ruler:
 
     def large(self, count: Floats, part: float) -> bool:
         """It holds ``part`` of all records or of all bads."""
-        return bool(
-            count.sum() >= part * (self.goods + self.bads) or count[1] >= part * self.bads
-        )
+        return bool(count.sum() >= part * (self.goods + self.bads) or count[1] >= part * self.bads)
 
     def clear(self, count: Floats, terms: int) -> bool:
         """Its bads stand out of the noise of ``terms`` counts."""
-        return self.bads_in(count) >= max(2.0 * self.sd * terms**0.5, FEWEST)
+        return self.bads_in(count) >= max(2.0 * self.sd * math.sqrt(terms), FEWEST)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -196,9 +195,7 @@ class _Group:
     terms: int
 
     def joined(self, other: _Group) -> _Group:
-        return _Group(
-            self.cells + other.cells, self.count + other.count, self.terms + other.terms
-        )
+        return _Group(self.cells + other.cells, self.count + other.count, self.terms + other.terms)
 
 
 def _refine(one: _Counted, ruler: _Ruler) -> list[_Group]:
@@ -236,15 +233,13 @@ def _merge(groups: list[_Group], ruler: _Ruler) -> list[_Group]:
         weak = not (
             ruler.large(current.count, 0.5 / BINS)
             and ruler.bads_in(current.count)
-            >= max(ruler.sd * current.terms**0.5, 0.5 * FEWEST)
+            >= max(ruler.sd * math.sqrt(current.terms), 0.5 * FEWEST)
         )
         done.append(done.pop().joined(current) if done and weak else current)
     return done
 
 
-def _bin(
-    feature: Numeric | Categorical, one: _Counted, ruler: _Ruler
-) -> tuple[FeatureBins, Ints]:
+def _bin(feature: Numeric | Categorical, one: _Counted, ruler: _Ruler) -> tuple[FeatureBins, Ints]:
     """Group, estimate and rank one feature's cells; also the ranks of its ordered bins."""
     ordered = _merge(_refine(one, ruler), ruler)
     singles, rest = _single_out(one, ruler, len(one.levels[0]), named=bool(ordered))
@@ -279,7 +274,7 @@ def _single_out(
         alone = (
             ruler.bads_in(count) > 0.5 * max(2.0 * ruler.sd, FEWEST)
             if named
-            else count.sum() > max(5.0 * 2.0**0.5 * ruler.sd, 2.0 * FEWEST)
+            else count.sum() > max(5.0 * math.sqrt(2.0) * ruler.sd, 2.0 * FEWEST)
         )
         if alone:
             singles.append(group)
@@ -288,9 +283,7 @@ def _single_out(
     return singles, rest
 
 
-def _woe(
-    groups: list[_Group], ordered: int, sign: int, ruler: _Ruler
-) -> tuple[Floats, Floats]:
+def _woe(groups: list[_Group], ordered: int, sign: int, ruler: _Ruler) -> tuple[Floats, Floats]:
     """Smoothed WoE of every group with its standard error."""
     counts = np.maximum([group.count for group in groups], 0.0)
     noise = ruler.sd**2 * np.array([group.terms for group in groups])

@@ -101,9 +101,7 @@ class _Valuing:
 
     def fold(self, total: NoisyTotal) -> Program:
         """Move the values."""
-        return _Valuing(
-            self.name, self.noise[1:], fold_leaves(self.partition, self.query(), total)
-        )
+        return _Valuing(self.name, self.noise[1:], fold_leaves(self.partition, self.query(), total))
 
     def model(self) -> Model:
         """The model, once no round is left."""

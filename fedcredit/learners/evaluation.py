@@ -149,9 +149,9 @@ def _auc(
     by_bad = goods_above / (n_good * n_bad) - auc / n_bad
     noise = variance * float((by_good**2).sum() + (by_bad**2).sum())
     q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    sampling = (
-        auc * (1 - auc) + (n_bad - 1) * (q1 - auc**2) + (n_good - 1) * (q2 - auc**2)
-    ) / (n_good * n_bad)
+    sampling = (auc * (1 - auc) + (n_bad - 1) * (q1 - auc**2) + (n_good - 1) * (q2 - auc**2)) / (
+        n_good * n_bad
+    )
     return auc, math.sqrt(noise + max(sampling, 0.0))
 
 

@@ -106,7 +106,7 @@ def directed(theta: Floats, hessian: Floats, signs: tuple[int, ...]) -> Floats:
     bound = np.array([0.0 if sign else -math.inf for sign in signs] + [-math.inf])
     if bool((theta >= bound).all()):
         return theta
-    found = np.maximum(theta, bound)
+    found = np.asarray(np.maximum(theta, bound), dtype=np.float64)
     for _ in range(200):
         for i in range(theta.size):
             slope = hessian[i] @ (found - theta)

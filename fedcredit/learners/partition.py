@@ -16,7 +16,6 @@ Ghahramani (2014), arXiv 1402.4293; clipping by unit norm, Abadi et al. (2016).
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np

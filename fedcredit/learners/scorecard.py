@@ -156,12 +156,8 @@ class Fitting:
         """Take a Newton step and keep the declared directions."""
         gradient, sd = gradient_of(self.query(), total)
         hessian = self._hessian()
-        theta = directed(
-            newton_step(self.theta, gradient, hessian, sd), hessian, self.binned.signs
-        )
-        return replace(
-            self, noise=self.noise[1:], theta=theta, gradient_sd=sd, left=self.left - 1
-        )
+        theta = directed(newton_step(self.theta, gradient, hessian, sd), hessian, self.binned.signs)
+        return replace(self, noise=self.noise[1:], theta=theta, gradient_sd=sd, left=self.left - 1)
 
     def model(self) -> Scorecard:
         """The scorecard, once no gradient is left."""
@@ -175,7 +171,7 @@ class Fitting:
         # Sandwich: sampling variance is the Hessian itself, and the noise comes on top.
         inverse = np.linalg.pinv(self._hessian())
         noise = self.gradient_sd**2 if np.isfinite(self.gradient_sd) else 0.0
-        covariance = inverse + noise * inverse @ inverse
+        covariance = np.asarray(inverse + noise * inverse @ inverse, dtype=np.float64)
         return Scorecard(
             self.schema_digest,
             self.binned.bins,

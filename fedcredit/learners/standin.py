@@ -62,8 +62,7 @@ def moments_query(binned: Binned, noise: float) -> Moments:
     return Moments(
         of_cell=tuple(feature.of_cell for feature in binned.bins),
         values=tuple(
-            tuple(_score(feature, block) for feature in binned.bins)
-            for block in (BY_WOE, BY_ORDER)
+            tuple(_score(feature, block) for feature in binned.bins) for block in (BY_WOE, BY_ORDER)
         ),
         clip=clip,
         steps=grid_steps(noise, degree=2),
@@ -103,7 +102,7 @@ def _score(feature: FeatureBins, block: int) -> Floats:
         raw = np.array([NormalDist().inv_cdf(place) for place in middle])
     centred = raw - (share * raw).sum()
     spread = math.sqrt(max(float((share * centred**2).sum()), 1e-9))
-    return np.clip(centred / spread, -MOST_SCORE, MOST_SCORE)
+    return np.asarray(np.clip(centred / spread, -MOST_SCORE, MOST_SCORE), dtype=np.float64)
 
 
 def _draw(

@@ -63,9 +63,7 @@ def _part(records: Records, *, held_out: bool) -> Iterator[Batch]:
     """The batches of one side of the split."""
     for batch in records.batches():
         keep = np.flatnonzero(batch.held_out == held_out)
-        yield Batch(
-            np.take(batch.cells, keep, axis=1), batch.bad[keep], batch.held_out[keep]
-        )
+        yield Batch(np.take(batch.cells, keep, axis=1), batch.bad[keep], batch.held_out[keep])
 
 
 def _check_fit(records: Records, query: Query) -> None:

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from fedcredit.codec import decode, encode
+from fedcredit.codec import Value, decode, encode
 from fedcredit.errors import PeerError
 from fedcredit.models.bins import Scorecard
 from fedcredit.models.released import Model, from_wire, to_wire
@@ -252,7 +252,7 @@ def encode_query(query: Query) -> bytes:
     """The one byte form of a question."""
     match query:
         case Histograms():
-            body: dict[str, object] = {
+            body: dict[str, Value] = {
                 "ordered": query.ordered,
                 "extra": query.extra,
                 "groups": query.groups,
@@ -341,7 +341,7 @@ def _tables_fit(of_cell: tuple[Bytes8, ...], values: tuple[tuple[Floats, ...], .
 
 def _check_grid(kind: str, clip: float, steps: int) -> None:
     """A clip and its steps are finite, positive and small enough to add exactly."""
-    if not (0 < clip < math.inf and isinstance(steps, int) and 1 <= steps <= MOST_STEPS):
+    if not 0 < clip < math.inf or type(steps) is not int or not 1 <= steps <= MOST_STEPS:
         raise _malformed(kind)
 
 

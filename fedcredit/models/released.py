@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fedcredit.codec import Value
 from fedcredit.models.bins import Additive, FeatureBins, Scorecard
@@ -132,12 +133,8 @@ def _boosted(body: Mapping[str, object]) -> Boosted:
     feature, threshold, values = body["feature"], body["threshold"], _array(body["leaf_values"])
     if not isinstance(additive, Additive):
         raise TypeError("a boosted model starts from an additive one")
-    for part in (feature, threshold):
-        if not isinstance(part, np.ndarray) or part.dtype != np.int64 or part.ndim != 2:
-            raise TypeError("a forest is two tables of integers")
-    assert isinstance(feature, np.ndarray)
-    assert isinstance(threshold, np.ndarray)
-    forest = Forest(feature, threshold)
+    forest = Forest(_table(feature), _table(threshold))
+    feature, threshold = forest.feature, forest.threshold
     if (
         feature.shape != threshold.shape
         or not 1 <= feature.shape[1] <= 8
@@ -153,6 +150,13 @@ def _array(part: object) -> np.ndarray:
     """A part that must be an array of floats."""
     if not isinstance(part, np.ndarray) or part.dtype != np.float64:
         raise TypeError("expected an array of floats")
+    return part
+
+
+def _table(part: object) -> NDArray[np.int64]:
+    """A part that must be a table of integers."""
+    if not isinstance(part, np.ndarray) or part.dtype != np.int64 or part.ndim != 2:
+        raise TypeError("a forest is two tables of integers")
     return part
 
 

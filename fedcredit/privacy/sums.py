@@ -134,8 +134,7 @@ def clip_rows(rows: Floats, *, clip_norm: float, grid: float) -> Ints:
     rows = np.where(np.isfinite(rows).all(axis=1, keepdims=True), rows, 0.0).astype(np.float64)
     with np.errstate(over="ignore", under="ignore"):
         norms = np.sqrt(np.einsum("nd,nd->n", rows, rows))[:, None]
-        rows = np.where(np.isfinite(norms), rows, 0.0)
-        rows *= clip_norm / np.maximum(norms, clip_norm)
+        rows *= clip_norm / np.maximum(norms, clip_norm)  # 0 where the squares overflow
         rows /= grid
     # Where squares underflow the norm reads 0 and the row is not yet inside: the
     # clamp bounds the cast, and the integer step below has the last word.

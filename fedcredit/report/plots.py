@@ -16,6 +16,7 @@ from fedcredit.report.svg import Axis, Frame, number, percent, ticks_between
 __all__ = ["calibration_plot", "gain_plot", "roc_plot", "score_plot", "woe_plot"]
 
 _SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+_RATES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 
 
 def roc_plot(goods: Sequence[float], bads: Sequence[float]) -> Markup:
@@ -29,8 +30,6 @@ def roc_plot(goods: Sequence[float], bads: Sequence[float]) -> Markup:
         "ROC curve from the noisy score histograms",
         Axis("goods below the cut-off", 0, 1, _SHARES, percent),
         Axis("bads below the cut-off", 0, 1, _SHARES, percent),
-        width=360,
-        height=340,
     )
     points = [(0.0, 0.0), *zip(_rising(goods), _rising(bads), strict=True), (1.0, 1.0)]
     return frame.draw(
@@ -57,7 +56,8 @@ def score_plot(
         "Scores of goods and of bads",
         Axis("score", first, last, ticks_between(first, last, 7)),
         Axis("share of the class", 0, top, ticks_between(0, top, 4), percent),
-        height=320,
+        width=980,
+        height=340,
     )
     marks = [
         frame.whisker(tier["low"], 0, top, "guide") for tier in tiers if first < tier["low"] < last
@@ -76,13 +76,11 @@ def calibration_plot(rows: Sequence[Mapping[str, float]]) -> Markup:
     """
     top = max(max(r["expected"], r["observed"] + 2 * r["observed_se"]) for r in rows)
     top = min(max(1.06 * top, 0.01), 1.0)
-    ticks = ticks_between(0, top, 5)
+    ticks = tuple(tick for tick in _RATES if tick <= top)
     frame = Frame(
         "Calibration: expected and observed share of bads",
-        Axis("expected by the model", 0, top, ticks, percent),
-        Axis("observed", 0, top, ticks, percent),
-        width=360,
-        height=340,
+        Axis("expected by the model", 0, top, ticks, percent, root=True),
+        Axis("observed", 0, top, ticks, percent, root=True),
     )
     marks = [frame.line([(0, 0), (top, top)], "guide")]
     for row in rows:
@@ -192,7 +190,7 @@ def _svg(title: str, width: float, height: float, parts: Iterable[str]) -> Marku
 
 def _short(label: str) -> str:
     """A bin's label, cut where it would leave its place."""
-    return label if len(label) <= 24 else f"{label[:22]}…"
+    return label if len(label) <= 22 else f"{label[:20]}…"
 
 
 def _float(value: object) -> float:

@@ -70,12 +70,12 @@ class Participation:
     Attributes:
         institution: its name in the plan.
         answered: rounds whose total holds its answer.
-        charged: rounds that it was charged for, retries included.
+        asked: rounds that it was asked in, retries included; each is paid for.
     """
 
     institution: str
     answered: int
-    charged: int
+    asked: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +295,8 @@ def _middles(found: Evaluation) -> list[float]:
 def _columns(found: Evaluation, scale: ScoreScale) -> list[Json]:
     """Columns of the score histogram: several bins each, the outer ones joined to the ends."""
     ends = scale.exact(found.edges)
-    inner = np.flatnonzero((ends > scale.lowest) & (ends < scale.highest))[::_BINS_A_COLUMN]
+    inner = np.flatnonzero((ends > scale.lowest) & (ends < scale.highest))
+    inner = inner[_BINS_A_COLUMN - 1 :: _BINS_A_COLUMN]
     cuts = [0, *(inner + 1).tolist(), found.goods.size]
     edges = [float(scale.lowest), *ends[inner].tolist()]
     edges.append(min(2 * edges[-1] - edges[-2], float(scale.highest)))

@@ -58,6 +58,7 @@ class Axis:
         high: value at its end, above ``low``.
         ticks: values that are written.
         write: how a tick is written.
+        root: whether distances are of square roots, which gives small shares room.
     """
 
     label: str
@@ -65,6 +66,12 @@ class Axis:
     high: float
     ticks: tuple[float, ...]
     write: Callable[[float], str] = number
+    root: bool = False
+
+    def share(self, value: float) -> float:
+        """How far along the axis a value lies, kept between 0 and 1."""
+        place = min(max((value - self.low) / (self.high - self.low), 0.0), 1.0)
+        return math.sqrt(place) if self.root else place
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +89,8 @@ class Frame:
     title: str
     x: Axis
     y: Axis
-    width: float = 540
-    height: float = 300
+    width: float = 480
+    height: float = 400
 
     left = 52.0
     right = 12.0
@@ -92,14 +99,12 @@ class Frame:
 
     def across(self, value: float) -> float:
         """Pixel of a value of the x axis, kept inside the frame."""
-        share = (value - self.x.low) / (self.x.high - self.x.low)
-        return self.left + min(max(share, 0.0), 1.0) * (self.width - self.left - self.right)
+        return self.left + self.x.share(value) * (self.width - self.left - self.right)
 
     def up(self, value: float) -> float:
         """Pixel of a value of the y axis, kept inside the frame."""
-        share = (value - self.y.low) / (self.y.high - self.y.low)
         bottom = self.height - self.bottom
-        return bottom - min(max(share, 0.0), 1.0) * (bottom - self.top)
+        return bottom - self.y.share(value) * (bottom - self.top)
 
     def line(self, points: Iterable[tuple[float, float]], kind: str) -> str:
         """A line through points."""

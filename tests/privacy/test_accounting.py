@@ -68,9 +68,6 @@ EVENTS = st.builds(
 )
 
 
-# ------------------------------------------------------------------------------------- costs
-
-
 @given(sensitivity_squared=SENSITIVITIES, variance=VARIANCES, honest=HONEST)
 def test_a_cost_is_the_exact_one_rounded_up(
     sensitivity_squared: int, variance: int, honest: int
@@ -134,9 +131,6 @@ def test_the_exact_renyi_divergence_is_within_the_cost(
 
     assert renyi(law, moved, alpha) <= alpha * cost * (1 + 1e-9)
     assert renyi(law, moved, alpha) >= alpha * cost * (1 - 1e-6) - 1e-8, "and tight"
-
-
-# ------------------------------------------------------------------------------------ epsilon
 
 
 @pytest.mark.parametrize(("institutions", "epsilon"), [(1, 1.0), (2, 2.14), (3, 3.37)])
@@ -229,9 +223,6 @@ def test_an_epsilon_that_promises_nothing_is_refused(epsilon: float) -> None:
         rho_for(epsilon, DELTA)
 
 
-# -------------------------------------------------------------------------------- calibration
-
-
 @given(budget=COSTS, sensitivity_squared=SENSITIVITIES, honest=HONEST)
 def test_calibration_gives_no_less_privacy_than_asked_and_no_needless_noise(
     budget: int, sensitivity_squared: int, honest: int
@@ -304,9 +295,6 @@ def test_a_share_outside_the_whole_is_refused(share: Fraction) -> None:
         share_of(NanoRho(1), share)
 
 
-# -------------------------------------------------------------------------------------- claims
-
-
 @given(st.lists(EVENTS, max_size=6))
 def test_a_record_pays_its_dearer_part_and_a_person_pays_for_all(
     spent: Sequence[GaussianSum],
@@ -368,9 +356,6 @@ def test_a_claim_without_any_privacy_is_refused() -> None:
     assert rho(dear) > MAX_RHO
     with pytest.raises(PrivacyError, match="rho"):
         claims([dear], DELTA)
-
-
-# ----------------------------------------------------------------------------- second opinions
 
 
 def study(epsilon: float) -> list[GaussianSum]:

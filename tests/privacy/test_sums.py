@@ -231,6 +231,14 @@ def test_a_product_in_float64_is_the_exact_product(data: st.DataObject, n: int, 
     ]
 
 
+def test_a_product_is_exact_where_one_float64_sum_would_not_be() -> None:
+    """Three odd products near 2^52: their sum needs 54 bits, so they are taken in slices."""
+    rows = np.full((3, 1), 2**26 - 1, dtype=np.int64)
+
+    assert exact_product(rows.T, rows, bound=2**52).tolist() == [[3 * (2**26 - 1) ** 2]]
+    assert int((rows.T.astype(float) @ rows.astype(float))[0, 0]) != 3 * (2**26 - 1) ** 2
+
+
 def test_a_product_that_float64_cannot_hold_is_refused() -> None:
     with pytest.raises(PrivacyError, match="bound"):
         exact_product(np.ones((1, 1), np.int64), np.ones((1, 1), np.int64), bound=2**53)

@@ -15,7 +15,7 @@ from fedcredit.scoring.model import ReleasedModel
 from fedcredit.scoring.points import STANDARD_SCALE
 from fedcredit.units import Bytes8
 
-__all__ = ["KINDS", "SCHEMA", "cells", "model", "released"]
+__all__ = ["EVENTS", "KINDS", "SCHEMA", "cells", "model", "released"]
 
 KINDS = ("scorecard", "additive", "boosting")
 

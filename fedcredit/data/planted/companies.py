@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from fedcredit.data.columns import Categorical, Numeric
-from fedcredit.data.planted.consumers import ALTERNATIVE_BLOCKS, HISTORY, REGIONS, SEXES
+from fedcredit.data.planted.consumers import ALTERNATIVE_BLOCKS, REGIONS, SEXES
 from fedcredit.data.planted.draws import Draws
 from fedcredit.data.planted.effects import (
     ColumnValues,
@@ -23,6 +23,7 @@ from fedcredit.data.planted.effects import (
     Levels,
     Outcome,
 )
+from fedcredit.data.planted.institutions import Taste
 from fedcredit.data.schema import Label, Schema
 from fedcredit.units import Flags, Floats, Ints
 
@@ -149,7 +150,7 @@ COMPANY_OUTCOME: Final = Outcome(
         Levels("region", REGIONS, (0.0,) * 8, low=("coast", "hills"), high=("south", "valley")),
     ),
     thin=-0.3,
-    thin_factor=1.6,
+    thin_factor=2.0,
     alternative=tuple(
         column.name for column in COMPANIES.features if column.block in ALTERNATIVE_BLOCKS
     ),
@@ -176,6 +177,10 @@ class Companies:
     thin: Flags
     seen: Mapping[str, ColumnValues]
 
+    def attraction(self, taste: Taste) -> Floats:
+        """How much an institution of some taste attracts each company, in log-odds."""
+        return np.asarray(taste.ability * self.strength + taste.discipline * self.discipline)
+
     def taken(self, rows: Ints) -> Companies:
         """Some of the companies."""
         seen = {name: values[rows] for name, values in self.seen.items()}
@@ -192,8 +197,8 @@ def draw_companies(draws: Draws, count: int) -> Companies:
     Returns:
         The companies; about a quarter have no file at the bureau.
     """
-    strength = draws.normal("strength", count)
-    discipline = 0.4 * strength + 0.9 * draws.normal("discipline", count)
+    strength = 0.7 * draws.normal("strength", count)
+    discipline = 0.3 * strength + 0.65 * draws.normal("discipline", count)
     months = np.exp(4.2 + 0.3 * strength + 0.9 * draws.normal("age", count))
     months = np.floor(np.clip(months, 2.0, 600.0))
     unknown = 2.2 - 0.9 * np.log(months) - 0.4 * strength
@@ -212,7 +217,7 @@ def draw_companies(draws: Draws, count: int) -> Companies:
         "delinquencies_24m": np.where(thin, np.nan, late),
         "turnover_eur": np.round(np.clip(turnover, 1e3, 5e7), -2),
         "company_age_months": months,
-        "employees": np.floor(np.minimum(staff, 250.0)),
+        "employees": np.floor(np.clip(staff, 0.0, 250.0)),
         "sector": np.array(_SECTORS)[draws.pick("sector", sectors)],
         "legal_form": np.array(_FORMS)[draws.pick("form", forms)],
         "region": np.array(REGIONS)[draws.pick("region", regions)],
@@ -249,9 +254,9 @@ def draw_loans(
     billed = draws.chance("utility", coverage["utility"], count)
     return {
         **companies.seen,
-        "days_beyond_terms": np.floor(np.minimum(delay, 180.0)),
+        "days_beyond_terms": np.floor(np.clip(delay, 0.0, 180.0)),
         "net_margin": np.round(np.clip(margin, -1.0, 1.0), 2),
-        "cash_volatility": np.round(np.minimum(swing, 3.0), 2),
+        "cash_volatility": np.round(np.clip(swing, 0.0, 3.0), 2),
         "card_sales_trend": np.where(sold, np.round(np.clip(trend, -1.0, 1.0), 2), np.nan),
         "utility_late_bills_12m": np.where(billed, bills, np.nan),
         "site_kwh": np.where(billed, np.round(np.clip(used, 50.0, 200_000.0)), np.nan),

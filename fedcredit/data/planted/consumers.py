@@ -1,8 +1,8 @@
 """The made-up consumers' data contract, and what is planted in their outcomes.
 
 Each column's effect is stated beside the others' as a curve over public values;
-four columns have none at all. One more (`open_accounts`) has none of its own but
-goes along with the age of the file, as a bystander does in real data.
+four columns have none at all. One more (`products_held`) has none of its own but
+goes along with income and stability, as bystanders do in real data.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = [
     "FIRST_VINTAGE",
     "HISTORY",
     "MONTHS",
-    "NEVER_LATE",
+    "NEVER_WRITTEN_OFF",
     "NOT_REVOLVING",
     "REGIONS",
     "SEXES",
@@ -30,7 +30,7 @@ __all__ = [
 
 FIRST_VINTAGE: Final = (2023, 1)
 MONTHS: Final = 24
-NEVER_LATE: Final = -7.0
+NEVER_WRITTEN_OFF: Final = -7.0
 NOT_REVOLVING: Final = -8.0
 SEXES: Final = ("F", "M")
 AGE_BANDS: Final = ("18-25", "26-35", "36-50", "51-65", "66+")
@@ -60,16 +60,13 @@ _HISTORY = (
         description="Instalments 30 or more days late in 24 months, at any lender.",
     ),
     Numeric(
-        "months_since_delinquency", "months", 0, 72, step=1, special=(NEVER_LATE,),
+        "months_since_write_off", "months", 0, 120, step=1, special=(NEVER_WRITTEN_OFF,),
         direction="risk-down",
-        description="Months since an instalment was last late; code -7 where none ever was.",
+        description="Months since a debt was last written off; code -7 where none ever was.",
     ),
     Numeric(
         "inquiries_6m", "count", 0, 15, step=1, direction="risk-up",
         description="Lenders' inquiries in six months.",
-    ),
-    Numeric(
-        "open_accounts", "count", 0, 25, step=1, description="Open credit accounts.",
     ),
 )  # fmt: skip
 _PAYMENTS = (
@@ -87,6 +84,10 @@ _PAYMENTS = (
     ),
     Categorical(
         "autopay", ("yes", "no"), block="payments", description="Whether instalments are debited.",
+    ),
+    Numeric(
+        "products_held", "count", 0, 12, step=1, block="payments",
+        description="Products that the customer has with this institution.",
     ),
 )  # fmt: skip
 _E_COMMERCE = (
@@ -187,14 +188,13 @@ CONSUMER_OUTCOME: Final = Outcome(
             low=(0, 0.5), high=(1.5, 12),
         ),
         Curve(
-            "months_since_delinquency", (0, 6, 12, 24, 48), (-0.5, -0.3, -0.2, -0.05, 0.1),
-            low=(0, 10.5), high=(23.5, 72), codes=((NEVER_LATE, 0.2),),
+            "months_since_write_off", (0, 12, 36, 72, 120), (-1.0, -0.8, -0.45, -0.1, 0.0),
+            low=(0, 24), high=(60, 120), codes=((NEVER_WRITTEN_OFF, 0.1),),
         ),
         Curve(
             "inquiries_6m", (0, 1, 3, 6, 12), (0.25, 0.1, -0.2, -0.6, -0.9),
             low=(0, 0.5), high=(2.5, 15),
         ),
-        Curve("open_accounts", (0, 25), (0.0, 0.0), low=(0, 2.5), high=(6.5, 25)),
         Curve(
             "late_payments_12m", (0, 1, 2, 4, 8), (0.3, -0.3, -0.6, -1.0, -1.3),
             low=(0, 0.5), high=(1.5, 12),
@@ -208,6 +208,7 @@ CONSUMER_OUTCOME: Final = Outcome(
             low=(-10_000, -100), high=(400, 10_000),
         ),
         Levels("autopay", ("yes", "no"), (0.2, -0.15), low=("no",), high=("yes",)),
+        Curve("products_held", (0, 12), (0.0, 0.0), low=(0, 0.5), high=(2.5, 12)),
         Curve(
             "orders_12m", (0, 5, 20, 60, 200), (-0.2, -0.05, 0.1, 0.25, 0.3),
             low=(0, 4), high=(20, 300),

@@ -17,17 +17,17 @@ from fedcredit.data.planted.consumers import (
     AGE_BANDS,
     CONSUMER_OUTCOME,
     EMPLOYMENTS,
-    MONTHS,
-    NEVER_LATE,
+    NEVER_WRITTEN_OFF,
     NOT_REVOLVING,
     REGIONS,
     SEXES,
 )
 from fedcredit.data.planted.draws import Draws
 from fedcredit.data.planted.effects import ColumnValues
+from fedcredit.data.planted.institutions import Taste
 from fedcredit.units import Flags, Floats, Ints
 
-__all__ = ["People", "draw_people", "draw_records", "draw_vintages"]
+__all__ = ["People", "draw_people", "draw_records"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +49,15 @@ class People:
     age: Floats
     thin: Flags
     seen: Mapping[str, ColumnValues]
+
+    def attraction(self, taste: Taste) -> Floats:
+        """How much an institution of some taste attracts each person, in log-odds."""
+        return np.asarray(
+            taste.ability * self.ability
+            + taste.stability * self.stability
+            + taste.discipline * self.discipline
+            + taste.age * (self.age - 40.0) / 15.0
+        )
 
     def taken(self, rows: Ints) -> People:
         """Some of the persons."""
@@ -74,10 +83,10 @@ def draw_people(draws: Draws, count: int) -> People:
     """
     age = 18.0 + 64.0 * (1.0 - (1.0 - draws.uniform("age", count)) ** 0.5)
     older = (age - 40.0) / 15.0
-    ability = draws.normal("ability", count)
-    stability = 0.3 * ability + 0.3 * older + 0.85 * draws.normal("stability", count)
-    discipline = 0.35 * ability + 0.25 * stability + 0.85 * draws.normal("discipline", count)
-    unknown = -1.1 - 0.45 * ability - 0.55 * stability - 0.6 * older
+    ability = 0.55 * draws.normal("ability", count)
+    stability = 0.25 * ability + 0.15 * older + 0.5 * draws.normal("stability", count)
+    discipline = 0.3 * ability + 0.2 * stability + 0.5 * draws.normal("discipline", count)
+    unknown = -1.1 - 0.6 * ability - 0.8 * stability - 0.6 * older
     thin = draws.chance("thin", 1.0 / (1.0 + np.exp(-unknown)), count)
     female = draws.chance("sex", 0.5, count)
     people = People(ability, stability, discipline, age, thin, {})
@@ -88,11 +97,6 @@ def draw_people(draws: Draws, count: int) -> People:
         **_bureau(draws.under("bureau"), people),
     }
     return People(ability, stability, discipline, age, thin, seen)
-
-
-def draw_vintages(draws: Draws, count: int) -> Ints:
-    """The month, counted from 0, in which each record began; later months have more."""
-    return np.floor(MONTHS * draws.uniform("vintage", count) ** 0.85).astype(np.int64)
 
 
 def draw_records(
@@ -126,9 +130,9 @@ def _identity(draws: Draws, people: People, female: Flags) -> dict[str, ColumnVa
     """Income, address, occupation and region."""
     count = len(people.age)
     peak = 1.0 - ((people.age - 48.0) / 30.0) ** 2
-    income = 7.45 + 0.4 * people.ability + 0.25 * peak + 0.3 * draws.normal("income", count)
+    income = 7.45 + 0.45 * people.ability + 0.2 * peak + 0.4 * draws.normal("income", count)
     income = np.clip(np.exp(income - 0.13 * female), 250.0, 30_000.0)
-    years = np.exp(1.2 + 0.55 * people.stability + 0.7 * draws.normal("address", count))
+    years = np.exp(1.2 + 0.6 * people.stability + 0.8 * draws.normal("address", count))
     months = np.minimum(12.0 * years, 12.0 * (people.age - 15.0))
     young, old = people.age < 26.0, people.age >= 64.0
     weights = np.stack(
@@ -147,7 +151,7 @@ def _identity(draws: Draws, people: People, female: Flags) -> dict[str, ColumnVa
         "monthly_income_eur": np.where(
             draws.chance("undeclared", 0.04, count), np.nan, np.round(income)
         ),
-        "months_at_address": np.floor(np.minimum(months, 480.0)),
+        "months_at_address": np.floor(np.clip(months, 0.0, 480.0)),
         "employment": np.array(EMPLOYMENTS)[draws.pick("employment", weights)],
         "region": np.array(REGIONS)[draws.pick("region", np.tile(shares, (count, 1)))],
     }
@@ -157,22 +161,19 @@ def _bureau(draws: Draws, people: People) -> dict[str, ColumnValues]:
     """The file at the bureau but for inquiries; missing where there is none."""
     count = len(people.age)
     typical = 1.0 / (1.0 + np.exp(0.55 + 0.7 * people.discipline + 0.3 * people.ability))
-    utilisation = np.round(1.25 * draws.share("utilisation", typical, 0.9), 2)
+    utilisation = np.round(1.25 * draws.share("utilisation", typical, 1.1), 2)
     revolving = draws.chance("revolving", 0.92, count)
     months = 12.0 * (people.age - 17.0) * draws.share("file", _ofhalf(people.stability), 0.8)
     late = np.exp(-1.5 - 0.75 * people.discipline - 0.25 * people.stability)
     late_24m = draws.count("late", late * np.exp(0.5 * draws.normal("spell", count)), 12)
-    since = np.floor(24.0 * draws.uniform("since", count) ** (1.0 + 0.5 * late_24m))
-    earlier = np.minimum(24.0 + np.floor(30.0 * draws.exponential("earlier", count)), 72.0)
-    ever = draws.chance("ever", 1.0 - np.exp(-2.0 * late), count)
-    since = np.where(late_24m > 0, since, np.where(ever, earlier, NEVER_LATE))
-    accounts = draws.count("accounts", np.exp(1.1 + 0.5 * np.log1p(months / 60.0)), 25)
+    since = np.floor(np.clip(45.0 * draws.exponential("since", count), 0.0, 120.0))
+    unpaid = 1.0 / (1.0 + np.exp(2.2 + 0.9 * people.discipline))
+    ever = draws.chance("written off", unpaid, count)
     file: dict[str, Floats] = {
         "utilisation": np.where(revolving, utilisation, NOT_REVOLVING),
         "months_since_first_credit": np.floor(np.clip(months, 1.0, 480.0)),
         "delinquencies_24m": late_24m,
-        "months_since_delinquency": since,
-        "open_accounts": accounts,
+        "months_since_write_off": np.where(ever, since, NEVER_WRITTEN_OFF),
     }
     return {name: np.where(people.thin, np.nan, values) for name, values in file.items()}
 
@@ -192,16 +193,20 @@ def _inquiries(draws: Draws, people: People, month: Ints) -> Floats:
 def _payments(draws: Draws, people: People) -> dict[str, ColumnValues]:
     """How a customer pays this institution."""
     count = len(people.age)
-    late = draws.count("late", np.exp(-1.1 - 0.75 * people.discipline), 12)
+    late = draws.count(
+        "late", np.exp(-1.1 - 0.8 * people.discipline + 0.5 * draws.normal("spell", count)), 12
+    )
     burden = 1.0 / (1.0 + np.exp(0.9 + 0.5 * people.ability + 0.15 * people.discipline))
     flow = 160.0 + 260.0 * people.ability + 160.0 * people.discipline
     flow = flow + 420.0 * draws.normal("flow", count) * np.exp(0.3 * people.ability)
     odds = np.exp(0.35 + 0.3 * people.discipline + 0.3 * people.stability)
+    held = np.exp(0.1 + 0.45 * people.ability + 0.6 * people.stability)
     return {
         "late_payments_12m": late,
-        "debt_service_share": np.round(draws.share("burden", burden, 0.7), 2),
+        "debt_service_share": np.round(draws.share("burden", burden, 0.8), 2),
         "net_flow_eur": np.round(np.clip(flow, -10_000.0, 10_000.0)),
         "autopay": np.where(draws.chance("autopay", odds / (1.0 + odds), count), "yes", "no"),
+        "products_held": draws.count("held", held, 12),
     }
 
 
@@ -213,8 +218,8 @@ def _e_commerce(draws: Draws, people: People, month: Ints) -> dict[str, ColumnVa
     returned = 1.0 / (1.0 + np.exp(2.1 + 0.6 * people.discipline + 0.2 * people.stability))
     basket = np.exp(4.0 + 0.7 * draws.normal("basket", count))
     return {
-        "orders_12m": np.minimum(np.floor(mean * draws.exponential("orders", count)), 300.0),
-        "returned_share": np.round(draws.share("returned", returned, 0.8), 2),
+        "orders_12m": np.clip(np.floor(mean * draws.exponential("orders", count)), 0.0, 300.0),
+        "returned_share": np.round(draws.share("returned", returned, 1.0), 2),
         "basket_eur": np.round(np.clip(basket, 1.0, 2_000.0)),
     }
 
@@ -222,12 +227,12 @@ def _e_commerce(draws: Draws, people: People, month: Ints) -> dict[str, ColumnVa
 def _utility(draws: Draws, people: People, month: Ints) -> dict[str, ColumnValues]:
     """What a customer's energy bills show."""
     count = len(month)
-    years = np.exp(1.2 + 0.6 * people.stability + 0.7 * draws.normal("tenure", count))
+    years = np.exp(1.2 + 0.6 * people.stability + 0.8 * draws.normal("tenure", count))
     months = np.minimum(12.0 * years, 12.0 * (people.age - 17.0))
     used = np.exp(5.45 + 0.6 * draws.normal("used", count))
     late = np.exp(-0.9 - 0.75 * people.discipline - 0.15 * people.ability)
     return {
-        "utility_tenure_months": np.floor(np.minimum(months, 360.0)),
+        "utility_tenure_months": np.floor(np.clip(months, 0.0, 360.0)),
         "utility_late_bills_12m": draws.count("late", late, 12),
         "household_kwh": np.round(np.clip(used, 20.0, 2_000.0)),
     }
@@ -236,7 +241,7 @@ def _utility(draws: Draws, people: People, month: Ints) -> dict[str, ColumnValue
 def _mobile(draws: Draws, people: People, month: Ints) -> dict[str, ColumnValues]:
     """What a customer's telephone shows; the data used drift."""
     count = len(month)
-    years = np.exp(1.1 + 0.55 * people.stability + 0.7 * draws.normal("tenure", count))
+    years = np.exp(1.1 + 0.55 * people.stability + 0.8 * draws.normal("tenure", count))
     gaps = 1.0 / (1.0 + np.exp(2.4 + 0.65 * people.discipline + 0.3 * people.ability))
     weights = np.stack(
         [
@@ -250,8 +255,8 @@ def _mobile(draws: Draws, people: People, month: Ints) -> dict[str, ColumnValues
     used = used * CONSUMER_OUTCOME.factor("mobile_data_gb", month)
     kinds = np.array(["prepaid", "postpaid", "family"])
     return {
-        "mobile_tenure_months": np.floor(np.minimum(12.0 * years, 240.0)),
-        "mobile_gap_share": np.round(draws.share("gaps", gaps, 0.9), 2),
+        "mobile_tenure_months": np.floor(np.clip(12.0 * years, 0.0, 240.0)),
+        "mobile_gap_share": np.round(draws.share("gaps", gaps, 1.1), 2),
         "mobile_contract": kinds[draws.pick("contract", weights)],
         "mobile_data_gb": np.round(np.clip(used, 0.1, 500.0), 1),
     }

@@ -1,0 +1,379 @@
+"""Flower: the apps of a study, and a grid that runs both in one process.
+
+The one file that imports flwr. Flower carries bytes, and is trusted with nothing else:
+a message is one byte string in one record, and its meaning is the federation's. An error
+leaves a node as the name of a rule, without text. The private names used here are
+`TaskIdentity` and two entries of a message's metadata; tests/adapters/test_flower.py
+says what is expected of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeAlias
+
+# Read by flwr when it is imported: no report of use, no look for updates, no installing.
+os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
+os.environ["FLWR_DISABLE_UPDATE_CHECK"] = "1"
+os.environ["FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION"] = "1"
+
+from flwr.app import ConfigRecord, Context, Error, Message, RecordDict, UserConfigValue
+from flwr.clientapp import ClientApp
+from flwr.common.constant import ErrorCode
+from flwr.serverapp import Grid, ServerApp
+from flwr.supercore.run import Run
+from flwr.supercore.task_identity import TaskIdentity
+
+from fedcredit.adapters.system import Clock, SystemClock
+from fedcredit.errors import FedCreditError, UnreachableError
+from fedcredit.federation.institution import Institution, answer
+from fedcredit.federation.messages import Answer, Heard, Refusal, refusal_of
+from fedcredit.federation.plan import StudyPlan
+from fedcredit.federation.simulate import (
+    Progress,
+    StudyResult,
+    Transport,
+    finish,
+    run_study,
+)
+from fedcredit.learners.program import Learner
+from fedcredit.units import InstitutionId
+
+__all__ = [
+    "Conduct",
+    "LocalGrid",
+    "Network",
+    "NodeConfig",
+    "StandingClock",
+    "calm",
+    "client_app",
+    "run_in_process",
+    "server_app",
+]
+
+NodeConfig: TypeAlias = Mapping[str, UserConfigValue]
+Conduct: TypeAlias = Callable[[Transport, NodeConfig], None]
+Node: TypeAlias = Callable[[Message], Message]
+Network: TypeAlias = Callable[[Message, Node], Iterable[tuple[float, Message]]]
+
+_RECORD: Final = "fedcredit"
+_HELLO: Final = "query.hello"
+_ROUND: Final = "query.round"
+_LOG: Final = logging.getLogger("fedcredit.node")
+_HELLO_S: Final = 30.0  # three trips of a stock node
+_POLL_S: Final = 0.3  # a SuperLink with a database takes about that long for a poll
+
+
+def client_app(institution_of: Callable[[NodeConfig], Institution]) -> ClientApp:
+    """The app of an institution's node.
+
+    Args:
+        institution_of: finds the node's institution from the node's own configuration.
+
+    Returns:
+        An app that says who it is and answers rounds. Whatever goes wrong becomes an
+        Error that holds the name of a rule; texts and tracebacks stay at the node.
+    """
+    app = ClientApp()
+
+    @app.query("hello")
+    def hello(message: Message, context: Context) -> Message:
+        return _guarded(message, lambda _: institution_of(context.node_config).name.encode())
+
+    @app.query("round")
+    def ask(message: Message, context: Context) -> Message:
+        return _guarded(message, lambda data: answer(institution_of(context.node_config), data))
+
+    return app
+
+
+def server_app(conduct: Conduct, clock: Clock | None = None) -> ServerApp:
+    """The app of the coordinator.
+
+    Args:
+        conduct: is given a transport to the nodes and the run's configuration, and does
+            all there is to do with them.
+        clock: to wait for answers by; the machine's own unless said otherwise.
+
+    Returns:
+        The app.
+    """
+    app = ServerApp()
+
+    @app.main()
+    def main(grid: Grid, context: Context) -> None:
+        conduct(_Courier(grid, clock or SystemClock()).ask, context.run_config)
+
+    return app
+
+
+def run_in_process(
+    plan: StudyPlan,
+    learner: Learner,
+    institutions: Mapping[InstitutionId, Institution],
+    *,
+    watch: Callable[[Progress], None] = lambda _: None,
+    network: Network | None = None,
+    workers: int = 1,
+) -> StudyResult:
+    """Run a study by Flower's apps and messages, all in this process.
+
+    Args:
+        plan: what the institutions have agreed to.
+        learner: the plan's.
+        institutions: those of the plan.
+        watch: is told what happens.
+        network: what becomes of each message; by default it arrives.
+        workers: institutions that answer side by side.
+
+    Returns:
+        The result.
+
+    Raises:
+        StudyStopped: too few institutions answered.
+    """
+    results: list[StudyResult] = []
+
+    def conduct(ask: Transport, _: NodeConfig) -> None:
+        results.append(finish(run_study(plan, learner, ask), watch))
+
+    clock = StandingClock()
+    nodes: list[NodeConfig] = [{"institution": name} for name in plan.institutions]
+    app = client_app(lambda config: institutions[InstitutionId(str(config["institution"]))])
+    grid = LocalGrid(app, nodes, clock=clock, network=network or calm, workers=workers)
+    server_app(conduct, clock)(grid, grid.context)
+    (result,) = results
+    return result
+
+
+class StandingClock:
+    """Time that passes only when somebody waits: a lost message costs nobody a minute."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def now(self) -> float:
+        """See `Clock`."""
+        return self._now
+
+    def wait(self, seconds: float) -> None:
+        """See `Clock`."""
+        self._now += seconds
+
+
+def calm(message: Message, node: Node) -> Iterable[tuple[float, Message]]:
+    """A network in which every message arrives at once.
+
+    Args:
+        message: on its way to a node.
+        node: the node; calling it with a message gives its reply.
+
+    Returns:
+        Replies, each with the seconds until it is there: none for one that is lost.
+    """
+    return [(0.0, node(message))]
+
+
+class LocalGrid(Grid):
+    """Flower's grid without processes, sockets or ray: a node is a call of the ClientApp."""
+
+    def __init__(
+        self,
+        app: ClientApp,
+        nodes: Sequence[NodeConfig],
+        *,
+        clock: Clock,
+        network: Network = calm,
+        workers: int = 1,
+    ) -> None:
+        """Set up a grid.
+
+        Args:
+            app: what every node runs.
+            nodes: the configuration of each; their numbers count from 1.
+            clock: says when a reply is there.
+            network: what becomes of each message.
+            workers: nodes that work side by side.
+        """
+        super().__init__()
+        self._run = Run.create_empty(run_id=1)
+        # A Message cannot be made outside a Flower process unless this is set.
+        TaskIdentity.run_id, TaskIdentity.task_id, TaskIdentity.node_id = 1, 1, 1
+        self._app, self._clock, self._network, self._workers = app, clock, network, workers
+        self._contexts = {
+            number: _context(number, config) for number, config in enumerate(nodes, start=1)
+        }
+        self._pending: list[tuple[float, Message]] = []
+        self._sent = 0
+
+    @property
+    def context(self) -> Context:
+        """The coordinator's own."""
+        return _context(0, {})
+
+    @property
+    def run(self) -> Run:
+        """See `Grid`."""
+        return self._run
+
+    def set_run(self, run: Run) -> None:
+        """See `Grid`."""
+        self._run = run
+
+    def create_message(
+        self,
+        content: RecordDict,
+        message_type: str,
+        dst_node_id: int,
+        group_id: str,
+        ttl: float | None = None,
+    ) -> Message:
+        """See `Grid`."""
+        return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
+
+    def get_node_ids(self) -> Iterable[int]:
+        """See `Grid`."""
+        return list(self._contexts)
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """See `Grid`."""
+        batch = list(messages)
+        for message in batch:  # what a SuperLink sets
+            self._sent += 1
+            message.metadata.__dict__["_run_id"] = self._run.run_id
+            message.metadata.__dict__["_message_id"] = f"message-{self._sent}"
+        with ThreadPoolExecutor(self._workers) as pool:
+            arrivals = [one for replies in pool.map(self._deliver, batch) for one in replies]
+        now = self._clock.now()
+        self._pending += [(now + delay_s, reply) for delay_s, reply in arrivals]
+        return [message.metadata.message_id for message in batch]
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """See `Grid`."""
+        wanted, now = set(message_ids), self._clock.now()
+        ready = [
+            due <= now and reply.metadata.reply_to_message_id in wanted
+            for due, reply in self._pending
+        ]
+        there = [reply for (_, reply), taken in zip(self._pending, ready, strict=True) if taken]
+        self._pending = [one for one, taken in zip(self._pending, ready, strict=True) if not taken]
+        return there
+
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
+        """See `Grid`."""
+        sent = self.push_messages(messages)
+        self._clock.wait(timeout or 0.0)
+        return self.pull_messages(sent)
+
+    def _deliver(self, message: Message) -> list[tuple[float, Message]]:
+        """Hand one message to the network."""
+        return list(self._network(message, self._node))
+
+    def _node(self, message: Message) -> Message:
+        """One node's reply; an app that breaks down is reported as a SuperNode would."""
+        context = self._contexts[message.metadata.dst_node_id]
+        try:
+            return self._app(message, context)
+        except Exception as problem:  # noqa: BLE001 - as in a SuperNode
+            return _error(message, refusal_of(problem))
+
+
+class _Courier:
+    """Carries questions over a grid to institutions, whose nodes it has found by asking."""
+
+    def __init__(self, grid: Grid, clock: Clock) -> None:
+        self._grid = grid
+        self._clock = clock
+        self._nodes: dict[InstitutionId, int] = {}
+
+    def ask(
+        self, members: tuple[InstitutionId, ...], request: bytes, deadline_s: float
+    ) -> Iterable[Heard]:
+        """See `Transport`."""
+        self._find(members, deadline_s)
+        names = {node: name for name, node in self._nodes.items() if name in members}
+        for node, reply in self._exchange(_ROUND, sorted(names), request, deadline_s):
+            if reply.has_error():
+                yield Refusal(names[node], str(reply.error.reason or "node unavailable"))
+            else:
+                yield Answer(names[node], _bytes_of(reply))
+
+    def _find(self, members: tuple[InstitutionId, ...], deadline_s: float) -> None:
+        """Ask nodes that are not known yet who they are.
+
+        Raises:
+            UnreachableError: two nodes say that they are the same institution.
+        """
+        if all(name in self._nodes for name in members):
+            return
+        unknown = sorted(set(self._grid.get_node_ids()) - set(self._nodes.values()))
+        for node, reply in self._exchange(_HELLO, unknown, b"", min(deadline_s, _HELLO_S)):
+            name = InstitutionId(_bytes_of(reply).decode("utf-8", "replace"))
+            if name and self._nodes.setdefault(name, node) != node:
+                raise UnreachableError(
+                    f"two nodes say that they are {name!r}",
+                    remedy="find out whose the second one is, and take it off the SuperLink",
+                )
+
+    def _exchange(
+        self, kind: str, nodes: Sequence[int], data: bytes, deadline_s: float
+    ) -> Iterator[tuple[int, Message]]:
+        """Send one thing to many nodes and yield what they say until the deadline."""
+        end = self._clock.now() + deadline_s
+        messages = [Message(_record(data), node, kind, ttl=deadline_s) for node in nodes]
+        # A SuperLink's own error does not name the node, so a reply is known by its message.
+        sent = dict(zip(self._grid.push_messages(messages), nodes, strict=False))
+        waiting = {name for name in sent if name}
+        while waiting:
+            for reply in self._grid.pull_messages(sorted(waiting)):
+                yield sent[reply.metadata.reply_to_message_id], reply
+                waiting.discard(reply.metadata.reply_to_message_id)
+            left_s = end - self._clock.now()
+            if not waiting or left_s <= 0:
+                return
+            self._clock.wait(min(_POLL_S, left_s))
+
+
+def _guarded(message: Message, act: Callable[[bytes], bytes]) -> Message:
+    """Reply with what ``act`` makes of a message, or with the name of what went wrong."""
+    try:
+        return Message(_record(act(_bytes_of(message))), reply_to=message)
+    except FedCreditError as problem:  # its text depends on public parameters only
+        _LOG.warning("refused: %s", problem.what)
+        return _error(message, refusal_of(problem))
+    except Exception as problem:  # noqa: BLE001 - its text could hold a row: neither sent nor kept
+        where = traceback.extract_tb(problem.__traceback__)[-1]
+        _LOG.error("failed: an unexpected error at %s:%s", where.filename, where.lineno)
+        return _error(message, refusal_of(problem))
+
+
+def _record(data: bytes) -> RecordDict:
+    """Bytes as the one record of a message."""
+    return RecordDict({_RECORD: ConfigRecord({"bytes": data})})
+
+
+def _bytes_of(message: Message) -> bytes:
+    """The bytes of a message; none if it holds anything else."""
+    if not message.has_content() or set(message.content) != {_RECORD}:
+        return b""
+    record = message.content[_RECORD]
+    data = record.get("bytes") if isinstance(record, ConfigRecord) else None
+    return data if isinstance(data, bytes) else b""
+
+
+def _error(message: Message, reason: str) -> Message:
+    """A reply that is an error and holds the name of a rule."""
+    return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason), reply_to=message)
+
+
+def _context(number: int, config: NodeConfig) -> Context:
+    """What an app is told of the node it runs on."""
+    return Context(
+        run_id=1, node_id=number, node_config=dict(config), state=RecordDict(), run_config={}
+    )
