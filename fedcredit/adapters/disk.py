@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -183,19 +184,20 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     """
     if path.exists():
         raise ConfigError(f"{path} exists", remedy="name a new folder, or remove that one")
-    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
-    folders = {part}
-    for name, data in files.items():
-        target = part / name
-        if ".." in target.parts or Path(name).is_absolute():
+    for name in files:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
             raise ConfigError(f"the name {name!r} leads out of the folder", remedy="rename it")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folders.add(target.parent)
-        _write(target, data, os.fsync)
-    part.mkdir(parents=True, exist_ok=True)  # also for a folder without files
-    for folder in folders:
-        _sync_folder(folder, os.fsync)
-    part.rename(path)
+    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    part.mkdir(parents=True)
+    try:
+        for name, data in files.items():
+            (part / name).parent.mkdir(parents=True, exist_ok=True)
+            _write(part / name, data, os.fsync)
+        for folder in (part, *(one for one in part.rglob("*") if one.is_dir())):
+            _sync_folder(folder, os.fsync)
+        part.rename(path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)  # gone already if all went well
     _sync_folder(path.parent, os.fsync)
 
 
@@ -213,9 +215,9 @@ def _read_entries(folder: Path, sync: Callable[[int], None]) -> list[Entry]:
         os.truncate(path, len(whole + newline))
         _sync_folder(folder, sync)
     entries: list[Entry] = []
-    for number, line in enumerate(whole.splitlines(keepends=True), start=1):
+    for number, line in enumerate((whole + newline).split(b"\n")[:-1], start=1):
         try:
-            entry = _entry(line.rstrip(b"\n") + b"\n")
+            entry = _entry(line + b"\n")
             check_entry(entries, entry)
         except (IntegrityError, LocalError):
             raise IntegrityError(

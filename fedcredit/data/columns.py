@@ -98,7 +98,7 @@ class Numeric:
         elif not 2 <= self.cells <= CELLS_LIMIT - 1 - len(self.special):
             problem = f"has cells={self.cells} and {len(self.special)} special codes"
             remedy = f"keep 2 <= cells and cells + codes + 1 <= {CELLS_LIMIT}"
-        elif self.step and self.high - self.low < self.step:
+        elif self.high - self.low < self.step * (1 - 1e-9):
             problem, remedy = "has a step wider than its bounds", "set a smaller step"
         if problem:
             raise SchemaError(f"column {self.name!r} {problem}", remedy=remedy)
@@ -280,7 +280,7 @@ def _edges(
 ) -> tuple[float, ...]:
     """Inner edges of at most ``cells`` ordered cells."""
     if not step:
-        return _rounded(_spaced(low, high, spacing, scale, cells))
+        return _rounded(_spaced(low, high, spacing, scale, cells), low, high)
     count = math.floor((high - low) / step + 1e-9) + 1  # multiples of the step within bounds
     if count <= cells:
         return tuple(low + (at + 0.5) * step for at in range(count - 1))
@@ -317,10 +317,12 @@ def _snapped(edges: Floats, low: float, step: float, count: int) -> tuple[float,
     return tuple((low + (np.unique(below) + 0.5) * step).tolist())
 
 
-def _rounded(edges: Floats) -> tuple[float, ...]:
-    """Edges with as few digits as keep them apart, so that every machine has the same ones."""
+def _rounded(edges: Floats, low: float, high: float) -> tuple[float, ...]:
+    """Edges with as few digits as leave every cell about as wide, the same on every machine."""
+    gaps = np.diff(np.concatenate(([low], edges, [high])))
+    room = 0.25 * np.minimum(gaps[:-1], gaps[1:])
     for digits in (3, 4, 6, 9, 12):
         short = np.array([float(f"{edge:.{digits}g}") for edge in edges])
-        if (np.diff(short) > 0.5 * np.diff(edges)).all():
+        if (np.abs(short - edges) <= room).all():
             return tuple(short.tolist())
-    return tuple(edges.tolist())  # bounds so close that rounding would merge cells
+    return tuple(edges.tolist())

@@ -9,9 +9,8 @@ shows them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -26,15 +25,17 @@ __all__ = [
     "distinct",
     "merge_numbers",
     "merge_texts",
-    "quantile",
     "summary_of_numbers",
     "summary_of_texts",
+    "typical_size",
+    "without",
 ]
 
 VALUES_LIMIT: Final = 1_000  # distinct values that are counted one by one
 _EXTREMES: Final = 8
 _SMALLEST: Final = 4_096  # hashes kept; the estimate of distinct values errs by about 1.6 %
 _BUCKETS_PER_OCTAVE: Final = 16
+_OFFSET: Final = 2_048 * _BUCKETS_PER_OCTAVE  # keeps the buckets of the smallest sizes positive
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +54,7 @@ class Numbers:
         highest: the largest ones, rising.
         values: how often each number came; empty when there were more than ``VALUES_LIMIT``.
         many: whether there were more.
-        buckets: how many numbers lie in each of the buckets of ``quantile``.
+        buckets: how many numbers lie in each logarithmic bucket.
         hashes: the smallest distinct hashes, rising.
     """
 
@@ -139,7 +140,7 @@ def summary_of_texts(codes: Ints, texts: tuple[str, ...], hashes: Marks, dates: 
 
     Args:
         codes: the place of each row's text in ``texts``, -1 for missing, shape ``(n,)``.
-        texts: distinct texts.
+        texts: texts that the codes point to.
         hashes: a 64-bit hash of each, the same in every chunk.
         dates: places of the texts that look like dates.
 
@@ -147,14 +148,17 @@ def summary_of_texts(codes: Ints, texts: tuple[str, ...], hashes: Marks, dates: 
         The summary.
     """
     counts = np.bincount(codes[codes >= 0], minlength=len(texts))
-    many = len(texts) > VALUES_LIMIT
+    values: Counter[str] = Counter()
+    for text, count in zip(texts, counts.tolist(), strict=True):
+        values[text] += count
+    many = len(values) > VALUES_LIMIT
     return Texts(
         rows=len(codes),
         missing=int((codes < 0).sum()),
         dates=int(counts[dates].sum()),
-        values={} if many else dict(zip(texts, counts.tolist(), strict=True)),
+        values={} if many else {text: count for text, count in values.items() if count},
         many=many,
-        hashes=np.unique(_mixed(hashes))[:_SMALLEST],
+        hashes=np.unique(_mixed(hashes[counts > 0]))[:_SMALLEST],
     )
 
 
@@ -232,26 +236,53 @@ def distinct(summary: Numbers | Texts) -> float:
     return (kept - 1) * 2.0**64 / float(summary.hashes[-1])
 
 
-def quantile(summary: Numbers, share: float) -> float:
-    """About the value below which a share of the numbers lies.
+def typical_size(summary: Numbers) -> float:
+    """About the median size of the numbers that are not zero.
 
     Args:
-        summary: the summary, with at least one number.
-        share: between 0 and 1.
+        summary: the summary.
 
     Returns:
-        The value, within 5 %.
+        The size, within 5 %; 0 when every number is zero.
     """
-    rows = sorted(summary.buckets.items())
-    reached = np.cumsum([count for _, count in rows])
-    at = int(np.searchsorted(reached, share * reached[-1]))
-    bucket = next(islice(rows, min(at, len(rows) - 1), None))[0]
-    size = 2.0 ** ((abs(bucket) - _OFFSET + 0.5) / _BUCKETS_PER_OCTAVE) if bucket else 0.0
-    low, high = next(iter(summary.lowest)), next(reversed(summary.highest))
-    return float(min(max(np.copysign(size, bucket), low), high))
+    sizes: Counter[int] = Counter()
+    for bucket, count in summary.buckets.items():
+        sizes[abs(bucket)] += count if bucket else 0
+    rows = sorted(sizes.items())
+    half, reached = sum(sizes.values()) / 2, 0
+    for bucket, count in rows:
+        reached += count
+        if bucket and reached >= half:
+            return float(2.0 ** ((bucket - _OFFSET + 0.5) / _BUCKETS_PER_OCTAVE))
+    return 0.0
 
 
-_OFFSET: Final = 2_048 * _BUCKETS_PER_OCTAVE
+def without(summary: Numbers, codes: Sequence[float]) -> Numbers:
+    """A summary without some of its extreme values.
+
+    Args:
+        summary: the summary.
+        codes: values among ``lowest`` and ``highest``.
+
+    Returns:
+        The summary of the other numbers; special codes count as missing.
+    """
+    counts = {code: {**summary.lowest, **summary.highest}[code] for code in codes}
+    buckets = Counter(summary.buckets)
+    for code, count in counts.items():
+        buckets[int(_bucket(np.array([code]))[0])] -= count
+    marks = _mixed(np.array(codes, dtype=np.float64).view(np.uint64))
+    return replace(
+        summary,
+        missing=summary.missing + sum(counts.values()),
+        lowest={number: count for number, count in summary.lowest.items() if number not in counts},
+        highest={
+            number: count for number, count in summary.highest.items() if number not in counts
+        },
+        values={number: count for number, count in summary.values.items() if number not in counts},
+        buckets={bucket: count for bucket, count in buckets.items() if count > 0},
+        hashes=np.setdiff1d(summary.hashes, marks),
+    )
 
 
 def _bucket(values: Floats) -> Ints:
@@ -271,7 +302,9 @@ def _mixed(bits: Marks) -> Marks:
 
 def _with_rows(full: Numbers, empty: Numbers) -> Numbers:
     """A summary with the rows of another that holds no number."""
-    fields = {name: getattr(full, name) for name in Numbers.__slots__}
-    for name in ("rows", "missing", "unreadable"):
-        fields[name] += getattr(empty, name)
-    return Numbers(**fields)
+    return replace(
+        full,
+        rows=full.rows + empty.rows,
+        missing=full.missing + empty.missing,
+        unreadable=full.unreadable + empty.unreadable,
+    )

@@ -208,7 +208,7 @@ def reference(table: Table) -> Reference:
         table: "consumer" or "sme".
 
     Returns:
-        480,000 records that belong to no seed, in the institutions' usual shares.
+        240,000 records that belong to no seed, in the institutions' usual shares.
     """
     portfolio = _portfolio(table, Draws("reference"), _REFERENCE_SCALE[table])
     every = portfolio.institutions

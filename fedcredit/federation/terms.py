@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 from fedcredit.errors import PrivacyError
 from fedcredit.federation.plan import Noise, StudyPlan
+from fedcredit.privacy.accounting import rho_for
 from fedcredit.privacy.budget import NOTHING_SPENT, Policy, admit
 from fedcredit.privacy.events import PARTS, whole
 from fedcredit.units import InstitutionId, NanoRho
 
-__all__ = ["Terms", "accept", "terms_of"]
+__all__ = ["Allowance", "Terms", "accept", "terms_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,3 +102,36 @@ def terms_of(plan: StudyPlan, persons: int = 3) -> Terms:
         fewest_honest=max(plan.threshold - plan.colluders, 1),
         most_rounds=len(plan.rounds) + plan.retries,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """A budget as a privacy officer writes it: in epsilons, over all studies together.
+
+    Attributes:
+        epsilon: most that a record may pay against whoever sees sums only.
+        epsilon_local: most that a record may pay if this institution's noise stands alone.
+        person_epsilon: as ``epsilon``, for a person at ``institutions`` institutions.
+        person_epsilon_local: as ``epsilon_local``, for such a person.
+        delta: the delta of every epsilon.
+        institutions: m, the institutions that a person is reckoned to be a customer of.
+    """
+
+    epsilon: float
+    epsilon_local: float
+    person_epsilon: float
+    person_epsilon_local: float
+    delta: float = 1e-5
+    institutions: int = 3
+
+    @property
+    def policy(self) -> Policy:
+        """The same as caps on rho, rounded down."""
+        return Policy(
+            delta=self.delta,
+            rho_cap=rho_for(self.epsilon, self.delta),
+            rho_local_cap=rho_for(self.epsilon_local, self.delta),
+            person_rho_cap=rho_for(self.person_epsilon, self.delta),
+            person_rho_local_cap=rho_for(self.person_epsilon_local, self.delta),
+            institutions=self.institutions,
+        )

@@ -30,7 +30,7 @@ from fedcredit.learners.linear import (
 from fedcredit.learners.program import NoisyTotal, Program, Step, unfinished
 from fedcredit.learners.standin import StandIn, draw_standins, moments_query
 from fedcredit.models.bins import Scorecard
-from fedcredit.models.odds import probability_of_good
+from fedcredit.models.odds import curvature
 from fedcredit.models.queries import Gradient, Histograms, Moments
 from fedcredit.units import Floats
 
@@ -181,8 +181,7 @@ class Fitting:
         )
 
     def _hessian(self) -> Floats:
-        """Hessian of the log-loss over the stand-ins, shape ``(F + 1, F + 1)``."""
+        """Hessian of the loss over the stand-ins, shape ``(F + 1, F + 1)``."""
         rows = standin_rows(self.binned, self.by_woe)
-        good = probability_of_good(rows @ self.theta)
-        weighted = rows.T * (self.by_woe.weight * good * (1.0 - good))
+        weighted = rows.T * (self.by_woe.weight * curvature(rows @ self.theta))
         return np.asarray(weighted @ rows, dtype=np.float64)

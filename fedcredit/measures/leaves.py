@@ -8,7 +8,7 @@ import numpy as np
 
 from fedcredit.data.records import Batch
 from fedcredit.models.bins import bins_of
-from fedcredit.models.odds import probability_of_good
+from fedcredit.models.odds import residual
 from fedcredit.models.queries import Leaves
 from fedcredit.units import Ints
 
@@ -16,7 +16,7 @@ __all__ = ["sum_leaves"]
 
 
 def sum_leaves(batches: Iterable[Batch], query: Leaves) -> Ints:
-    """Sum (good - P(good)), in integer steps, over leaves and bins.
+    """Sum the weighted residuals, in integer steps, over leaves and bins.
 
     A record is in exactly one leaf of a tree and one bin of a feature, and its residual
     is rounded before it is summed, so no row of ``query.dim`` numbers is ever formed.
@@ -30,12 +30,12 @@ def sum_leaves(batches: Iterable[Batch], query: Leaves) -> Ints:
     leaves = np.zeros((trees, forest.leaves))
     by_bin = [np.zeros(feature.woe.size) for feature in features]
     for batch in batches:
-        residual = (1.0 - batch.bad) - probability_of_good(query.model.log_odds(batch.cells))
+        signal = residual(query.model.log_odds(batch.cells), batch.bad)
         bins = bins_of(features, batch.cells)
-        steps = np.rint(residual * query.leaf_steps)
+        steps = np.rint(signal * query.leaf_steps)
         for tree, total in enumerate(leaves):
             total += np.bincount(forest.leaf(tree, bins), weights=steps, minlength=total.size)
-        steps = np.rint(residual * query.bin_steps)
+        steps = np.rint(signal * query.bin_steps)
         for column, total in zip(bins, by_bin, strict=True):
             total += np.bincount(column, weights=steps, minlength=total.size)
     return np.concatenate([leaves.ravel(), *by_bin]).astype(np.int64)

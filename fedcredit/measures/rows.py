@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from fedcredit.data.records import Batch
-from fedcredit.models.odds import probability_of_good
+from fedcredit.models.odds import residual
 from fedcredit.models.queries import Gradient, Moments
 from fedcredit.privacy.sums import clip_rows, exact_product
 from fedcredit.units import Bytes8, Floats, Ints
@@ -40,7 +40,7 @@ def sum_products(batches: Iterable[Batch], query: Moments) -> Ints:
 
 
 def sum_gradients(batches: Iterable[Batch], query: Gradient) -> Ints:
-    """Sum (P(good) - good) times the clipped row [WoE, 1].
+    """Sum the weighted residual, with its sign turned, times the clipped row [WoE, 1].
 
     Returns:
         Shape ``(query.dim,)``.
@@ -51,8 +51,8 @@ def sum_gradients(batches: Iterable[Batch], query: Gradient) -> Ints:
     for batch in batches:
         rows = np.column_stack([_rows(block, batch.cells), np.ones(batch.bad.size)])
         rows *= query.clip / np.maximum(np.linalg.norm(rows, axis=1), query.clip)[:, None]
-        residual = probability_of_good(card.log_odds(batch.cells)) - (1.0 - batch.bad)
-        total += _clip(rows * residual[:, None], query.clip, query.steps).sum(axis=0)
+        rows *= -residual(card.log_odds(batch.cells), batch.bad)[:, None]
+        total += _clip(rows, query.clip, query.steps).sum(axis=0)
     return total
 
 

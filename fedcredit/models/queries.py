@@ -132,7 +132,9 @@ class Moments:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gradient:
-    """Sum of (P(good) - good) times the row [WoE of every feature, 1] at a scorecard.
+    """Sum of the loss's gradient in the row [WoE of every feature, 1] at a scorecard.
+
+    It is the weighted residual of `models.odds`, with its sign turned, times the row.
 
     Attributes:
         scorecard: where the gradient is taken.
@@ -164,7 +166,7 @@ class Gradient:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Leaves:
-    """Sum of (good - P(good)) over every leaf of a forest and every bin of every feature.
+    """Sum of weighted residuals over every leaf of a forest and every bin of every feature.
 
     A record adds its residual, rounded to ``leaf_steps`` a unit, to one leaf of every
     tree, and rounded to ``bin_steps`` a unit to one bin of every feature.

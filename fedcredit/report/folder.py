@@ -1,12 +1,14 @@
 """The run folder: everything that a study leaves behind, as files by name.
 
-    plan.json           what was agreed, with the data contract
+    plan.json           what was agreed
+    schema.toml         the data contract that it names
     model.safetensors   the model's numbers
     manifest.json       all else about the model; with it, a table can be scored
     points.csv          the points table
     metrics.json        claims and metrics, with their standard errors
     model_record.json   every figure of the report
-    charges.jsonl       what each institution wrote down before it answered
+    charges.jsonl       what each institution wrote down before it answered; where the books
+                        are not at hand, what each was charged that was asked every time
     report.html         the report
 
 No file holds a row, a count without noise, or a figure that was not charged; a made-up
@@ -16,12 +18,15 @@ consortium's own figures are the one exception, and say so.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal
 
+from fedcredit.data.schema import write_schema
 from fedcredit.federation.book import Entry, entry_to_dict
+from fedcredit.federation.plan_json import plan_to_json
 from fedcredit.federation.simulate import NotEvaluated, StudyResult
 from fedcredit.models.released import scorecard_of
+from fedcredit.privacy.events import event_to_dict
 from fedcredit.report.html import report_page
 from fedcredit.report.record import Findings, OwnFigures, Participation, model_record, to_json
 from fedcredit.scoring.breakdown import Breakdown
@@ -33,6 +38,7 @@ __all__ = ["FILES", "findings_of", "release_model", "run_files"]
 
 FILES: Final = (
     "plan.json",
+    "schema.toml",
     "model.safetensors",
     "manifest.json",
     "points.csv",
@@ -115,7 +121,8 @@ def run_files(findings: Findings, books: Mapping[str, Sequence[Entry]]) -> dict[
 
     Args:
         findings: of the study.
-        books: what each institution wrote down, in order.
+        books: what each institution wrote down, in order; none in a study whose institutions
+            keep them at home.
 
     Returns:
         Bytes by file name, the names of `FILES`.
@@ -124,19 +131,25 @@ def run_files(findings: Findings, books: Mapping[str, Sequence[Entry]]) -> dict[
     released = findings.released
     weights, manifest = write_model(released)
     table = points_table(released.model, released.schema, released.scale)
-    charges = [
-        json.dumps({"institution": name, **entry_to_dict(entry)}, sort_keys=True)
-        for name in sorted(books)
-        for entry in books[name]
-    ]
     metrics = {key: record[key] for key in ("claims", "metrics", "institutions")}
     texts = {
-        "plan.json": to_json({"plan": record["plan"]}),
+        "plan.json": plan_to_json(findings.plan),
+        "schema.toml": write_schema(released.schema),
         "points.csv": points_to_csv(table),
         "metrics.json": to_json(metrics),
         "model_record.json": to_json(record),
-        "charges.jsonl": "".join(f"{line}\n" for line in charges),
+        "charges.jsonl": "".join(f"{line}\n" for line in _charges(findings, books)),
         "report.html": report_page(record),
     }
     files = {name: text.encode() for name, text in texts.items()}
     return files | {"model.safetensors": weights, "manifest.json": manifest}
+
+
+def _charges(findings: Findings, books: Mapping[str, Sequence[Entry]]) -> Iterator[str]:
+    """Lines of JSON: every entry of every book, or every event of the study."""
+    for name in sorted(books):
+        for entry in books[name]:
+            yield json.dumps({"institution": name, **entry_to_dict(entry)}, sort_keys=True)
+    if not books:
+        for event in findings.events:
+            yield json.dumps({"entry": "charge", "event": event_to_dict(event)}, sort_keys=True)

@@ -15,7 +15,6 @@ from typing import Final, TypeAlias, Union
 
 import numpy as np
 
-from fedcredit.data.schema import write_schema
 from fedcredit.federation.plan import StudyPlan
 from fedcredit.learners.evaluation import Evaluation
 from fedcredit.models.odds import probability_of_good
@@ -172,7 +171,7 @@ def to_json(record: Mapping[str, Json]) -> str:
 
 
 def plan_record(plan: StudyPlan) -> dict[str, Json]:
-    """The plan with all that its digest covers, the data contract as its own file's text."""
+    """What a reader asks of the plan; ``plan.json`` has every field."""
     return {
         "name": plan.name,
         "purpose": plan.purpose,
@@ -180,7 +179,6 @@ def plan_record(plan: StudyPlan) -> dict[str, Json]:
         "schema_name": plan.schema.name,
         "schema_version": plan.schema.version,
         "schema_digest": plan.schema.digest(),
-        "schema": write_schema(plan.schema),
         "features": len(plan.schema.features),
         "epsilon": plan.epsilon,
         "delta": plan.delta,

@@ -93,7 +93,7 @@ class Frame:
     height: float = 400
 
     left = 52.0
-    right = 12.0
+    right = 18.0
     top = 12.0
     bottom = 44.0
 

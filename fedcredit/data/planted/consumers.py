@@ -22,7 +22,7 @@ __all__ = [
     "FIRST_VINTAGE",
     "HISTORY",
     "MONTHS",
-    "NEVER_WRITTEN_OFF",
+    "NEVER_COLLECTED",
     "NOT_REVOLVING",
     "REGIONS",
     "SEXES",
@@ -30,7 +30,7 @@ __all__ = [
 
 FIRST_VINTAGE: Final = (2023, 1)
 MONTHS: Final = 24
-NEVER_WRITTEN_OFF: Final = -7.0
+NEVER_COLLECTED: Final = -7.0
 NOT_REVOLVING: Final = -8.0
 SEXES: Final = ("F", "M")
 AGE_BANDS: Final = ("18-25", "26-35", "36-50", "51-65", "66+")
@@ -59,20 +59,16 @@ _HISTORY = (
         "delinquencies_24m", "count", 0, 12, step=1, direction="risk-up",
         description="Instalments 30 or more days late in 24 months, at any lender.",
     ),
-    Numeric(
-        "months_since_write_off", "months", 0, 120, step=1, special=(NEVER_WRITTEN_OFF,),
-        direction="risk-down",
-        description="Months since a debt was last written off; code -7 where none ever was.",
-    ),
-    Numeric(
-        "inquiries_6m", "count", 0, 15, step=1, direction="risk-up",
-        description="Lenders' inquiries in six months.",
-    ),
 )  # fmt: skip
 _PAYMENTS = (
     Numeric(
         "late_payments_12m", "count", 0, 12, step=1, block="payments", direction="risk-up",
         description="Late payments to this institution in 12 months.",
+    ),
+    Numeric(
+        "months_since_collection", "months", 0, 120, step=1, special=(NEVER_COLLECTED,),
+        block="payments", direction="risk-down",
+        description="Months since an unpaid bill went to a collector; code -7 where none did.",
     ),
     Numeric(
         "debt_service_share", "share", 0, 1, step=0.01, block="payments", direction="risk-up",
@@ -145,6 +141,10 @@ _IDENTITY = (
         "months_at_address", "months", 0, 480, spacing="log", scale=12, step=1,
         block="identity", direction="risk-down", description="Time at the present address.",
     ),
+    Numeric(
+        "inquiries_6m", "count", 0, 15, step=1, block="identity", direction="risk-up",
+        description="Lenders who asked for this identity in six months.",
+    ),
     Categorical("employment", EMPLOYMENTS, block="identity", description="Main occupation."),
     Categorical("region", REGIONS, block="identity", description="Region of the address."),
 )  # fmt: skip
@@ -188,16 +188,12 @@ CONSUMER_OUTCOME: Final = Outcome(
             low=(0, 0.5), high=(1.5, 12),
         ),
         Curve(
-            "months_since_write_off", (0, 12, 36, 72, 120), (-1.0, -0.8, -0.45, -0.1, 0.0),
-            low=(0, 24), high=(60, 120), codes=((NEVER_WRITTEN_OFF, 0.1),),
-        ),
-        Curve(
-            "inquiries_6m", (0, 1, 3, 6, 12), (0.25, 0.1, -0.2, -0.6, -0.9),
-            low=(0, 0.5), high=(2.5, 15),
-        ),
-        Curve(
             "late_payments_12m", (0, 1, 2, 4, 8), (0.3, -0.3, -0.6, -1.0, -1.3),
             low=(0, 0.5), high=(1.5, 12),
+        ),
+        Curve(
+            "months_since_collection", (0, 12, 36, 72, 120), (-1.0, -0.8, -0.45, -0.1, 0.0),
+            low=(0, 24), high=(60, 120), codes=((NEVER_COLLECTED, 0.1),),
         ),
         Curve(
             "debt_service_share", (0.0, 0.2, 0.4, 0.6, 1.0), (0.35, 0.15, -0.1, -0.45, -0.8),
@@ -210,11 +206,11 @@ CONSUMER_OUTCOME: Final = Outcome(
         Levels("autopay", ("yes", "no"), (0.2, -0.15), low=("no",), high=("yes",)),
         Curve("products_held", (0, 12), (0.0, 0.0), low=(0, 0.5), high=(2.5, 12)),
         Curve(
-            "orders_12m", (0, 5, 20, 60, 200), (-0.2, -0.05, 0.1, 0.25, 0.3),
+            "orders_12m", (0, 5, 20, 60, 200), (-0.1, 0.05, 0.2, 0.35, 0.4),
             low=(0, 4), high=(20, 300),
         ),
         Curve(
-            "returned_share", (0.0, 0.1, 0.3, 0.6, 1.0), (0.2, 0.1, -0.15, -0.45, -0.6),
+            "returned_share", (0.0, 0.1, 0.3, 0.6, 1.0), (0.25, 0.15, -0.1, -0.4, -0.55),
             low=(0.0, 0.08), high=(0.25, 1.0),
         ),
         Curve("basket_eur", (1, 2_000), (0.0, 0.0), low=(1, 35), high=(90, 2_000)),
@@ -228,15 +224,15 @@ CONSUMER_OUTCOME: Final = Outcome(
         ),
         Curve("household_kwh", (20, 2_000), (0.0, 0.0), low=(20, 150), high=(350, 2_000)),
         Curve(
-            "mobile_tenure_months", (0, 6, 24, 60, 120), (-0.3, -0.2, 0.0, 0.2, 0.3),
+            "mobile_tenure_months", (0, 6, 24, 60, 120), (-0.2, -0.1, 0.1, 0.3, 0.4),
             low=(0, 15), high=(60, 240),
         ),
         Curve(
-            "mobile_gap_share", (0.0, 0.1, 0.3, 0.6, 1.0), (0.25, 0.05, -0.25, -0.55, -0.7),
+            "mobile_gap_share", (0.0, 0.1, 0.3, 0.6, 1.0), (0.35, 0.15, -0.15, -0.45, -0.6),
             low=(0.0, 0.05), high=(0.2, 1.0),
         ),
         Levels(
-            "mobile_contract", ("prepaid", "postpaid", "family"), (-0.2, 0.15, 0.05),
+            "mobile_contract", ("prepaid", "postpaid", "family"), (-0.1, 0.25, 0.15),
             low=("prepaid",), high=("postpaid",),
         ),
         Curve("mobile_data_gb", (0.1, 500), (0.0, 0.0), low=(0.1, 6), high=(20, 500)),
@@ -248,13 +244,17 @@ CONSUMER_OUTCOME: Final = Outcome(
             "months_at_address", (0, 12, 36, 120, 240), (-0.25, -0.1, 0.05, 0.2, 0.25),
             low=(0, 18), high=(96, 480),
         ),
+        Curve(
+            "inquiries_6m", (0, 1, 3, 6, 12), (0.25, 0.1, -0.2, -0.6, -0.9),
+            low=(0, 0.5), high=(2.5, 15),
+        ),
         Levels(
             "employment", EMPLOYMENTS, (0.15, -0.15, -0.1, -0.1, 0.1, -0.5),
             low=("temporary", "unemployed"), high=("permanent",),
         ),
         Levels("region", REGIONS, (0.0,) * 8, low=("coast", "hills"), high=("south", "valley")),
     ),
-    thin=-0.35,
+    thin=-0.8,
     thin_factor=2.0,
     alternative=tuple(
         column.name for column in CONSUMERS.features if column.block in ALTERNATIVE_BLOCKS

@@ -19,7 +19,7 @@ __all__ = ["PROFILES", "Book", "Profile", "Taste"]
 
 @dataclass(frozen=True, slots=True)
 class Taste:
-    """Whom an institution attracts: log-odds for one standard deviation of a trait.
+    """Whom an institution attracts: log-odds for one unit of a trait, about two deviations of it.
 
     Attributes:
         ability: to earn.
@@ -80,27 +80,27 @@ def _profile(
 
 PROFILES: Final = (
     _profile(
-        "north-bank", "bank", Taste(0.5, 0.5, 0.2, 0.3), (0.55, 0.6, 0.6),
-        Book(42_000, 0.08, 2.4), Book(4_200, 0.15, 2.9),
+        "north-bank", "bank", Taste(0.9, 0.8, 0.3, 0.3), (0.55, 0.6, 0.6),
+        Book(42_000, 0.08, 2.05), Book(4_200, 0.15, 2.9),
     ),
     _profile(
-        "south-bank", "bank", Taste(0.0, 0.2, 0.0, 0.0), (0.5, 0.65, 0.55),
-        Book(26_000, 0.12, 2.3), Book(2_600, 0.2, 2.8),
+        "south-bank", "bank", Taste(0.0, 0.4, 0.0, 0.0), (0.5, 0.65, 0.55),
+        Book(26_000, 0.12, 2.1), Book(2_600, 0.2, 2.8),
     ),
     _profile(
-        "direct-bank", "bank", Taste(0.5, -0.3, 0.0, -0.6), (0.85, 0.5, 0.75),
-        Book(14_000, 0.15, 2.2), Book(1_400, 0.2, 2.6),
+        "direct-bank", "bank", Taste(0.9, -0.5, 0.0, -0.6), (0.85, 0.5, 0.75),
+        Book(14_000, 0.15, 2.1), Book(1_400, 0.2, 2.6),
     ),
     _profile(
-        "telco", "telco", Taste(0.0, -0.3, 0.0, -0.4), (0.6, 0.55, 1.0),
-        Book(18_000, 0.55, 2.2), Book(1_500, 0.4, 2.7),
+        "telco", "telco", Taste(0.0, -0.5, 0.0, -0.4), (0.6, 0.55, 1.0),
+        Book(18_000, 0.55, 2.0), Book(1_500, 0.4, 2.7),
     ),
     _profile(
-        "utility", "utility", Taste(-0.1, 0.3, 0.0, 0.3), (0.45, 1.0, 0.65),
-        Book(12_000, 0.45, 2.2), Book(1_300, 0.4, 2.8),
+        "utility", "utility", Taste(-0.2, 0.5, 0.0, 0.3), (0.45, 1.0, 0.65),
+        Book(12_000, 0.45, 2.0), Book(1_300, 0.4, 2.8),
     ),
     _profile(
-        "shop", "shop", Taste(-0.4, -0.2, -0.3, -0.3), (1.0, 0.45, 0.7),
-        Book(8_000, 0.6, 2.2), Book(1_000, 0.5, 2.7),
+        "shop", "shop", Taste(-0.8, -0.4, -0.6, -0.3), (1.0, 0.45, 0.7),
+        Book(8_000, 0.6, 2.1), Book(1_000, 0.5, 2.7),
     ),
 )  # fmt: skip

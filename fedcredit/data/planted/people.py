@@ -17,7 +17,7 @@ from fedcredit.data.planted.consumers import (
     AGE_BANDS,
     CONSUMER_OUTCOME,
     EMPLOYMENTS,
-    NEVER_WRITTEN_OFF,
+    NEVER_COLLECTED,
     NOT_REVOLVING,
     REGIONS,
     SEXES,
@@ -86,7 +86,7 @@ def draw_people(draws: Draws, count: int) -> People:
     ability = 0.55 * draws.normal("ability", count)
     stability = 0.25 * ability + 0.15 * older + 0.5 * draws.normal("stability", count)
     discipline = 0.3 * ability + 0.2 * stability + 0.5 * draws.normal("discipline", count)
-    unknown = -1.1 - 0.6 * ability - 0.8 * stability - 0.6 * older
+    unknown = -1.1 - 0.4 * ability - 0.5 * stability - 0.5 * older
     thin = draws.chance("thin", 1.0 / (1.0 + np.exp(-unknown)), count)
     female = draws.chance("sex", 0.5, count)
     people = People(ability, stability, discipline, age, thin, {})
@@ -158,54 +158,49 @@ def _identity(draws: Draws, people: People, female: Flags) -> dict[str, ColumnVa
 
 
 def _bureau(draws: Draws, people: People) -> dict[str, ColumnValues]:
-    """The file at the bureau but for inquiries; missing where there is none."""
+    """The file at the bureau; missing where there is none."""
     count = len(people.age)
     typical = 1.0 / (1.0 + np.exp(0.55 + 0.7 * people.discipline + 0.3 * people.ability))
     utilisation = np.round(1.25 * draws.share("utilisation", typical, 1.1), 2)
     revolving = draws.chance("revolving", 0.92, count)
-    months = 12.0 * (people.age - 17.0) * draws.share("file", _ofhalf(people.stability), 0.8)
+    half = 1.0 / (1.0 + np.exp(-0.2 - 0.4 * people.stability))
+    months = 12.0 * (people.age - 17.0) * draws.share("file", half, 0.8)
     late = np.exp(-1.5 - 0.75 * people.discipline - 0.25 * people.stability)
     late_24m = draws.count("late", late * np.exp(0.5 * draws.normal("spell", count)), 12)
-    since = np.floor(np.clip(45.0 * draws.exponential("since", count), 0.0, 120.0))
-    unpaid = 1.0 / (1.0 + np.exp(2.2 + 0.9 * people.discipline))
-    ever = draws.chance("written off", unpaid, count)
     file: dict[str, Floats] = {
         "utilisation": np.where(revolving, utilisation, NOT_REVOLVING),
         "months_since_first_credit": np.floor(np.clip(months, 1.0, 480.0)),
         "delinquencies_24m": late_24m,
-        "months_since_write_off": np.where(ever, since, NEVER_WRITTEN_OFF),
     }
     return {name: np.where(people.thin, np.nan, values) for name, values in file.items()}
 
 
-def _ofhalf(trait: Floats) -> Floats:
-    """A share around a half that rises with a trait."""
-    return np.asarray(1.0 / (1.0 + np.exp(-0.2 - 0.4 * trait)))
-
-
 def _inquiries(draws: Draws, people: People, month: Ints) -> Floats:
-    """Inquiries at the bureau; they drift."""
+    """Inquiries under a person's name; they drift."""
     mean = np.exp(-0.25 - 0.45 * people.discipline - 0.2 * people.ability)
     mean = mean * CONSUMER_OUTCOME.factor("inquiries_6m", month)
-    return np.where(people.thin, np.nan, draws.count("inquiries", mean, 15))
+    return draws.count("inquiries", mean, 15)
 
 
 def _payments(draws: Draws, people: People) -> dict[str, ColumnValues]:
     """How a customer pays this institution."""
     count = len(people.age)
-    late = draws.count(
-        "late", np.exp(-1.1 - 0.8 * people.discipline + 0.5 * draws.normal("spell", count)), 12
-    )
+    late = np.exp(-1.1 - 0.8 * people.discipline + 0.5 * draws.normal("spell", count))
+    unpaid = 1.0 / (1.0 + np.exp(2.1 + 0.9 * people.discipline))
+    ever = draws.chance("collected", unpaid, count)
+    since = np.floor(np.clip(45.0 * draws.exponential("since", count), 0.0, 120.0))
     burden = 1.0 / (1.0 + np.exp(0.9 + 0.5 * people.ability + 0.15 * people.discipline))
     flow = 160.0 + 260.0 * people.ability + 160.0 * people.discipline
     flow = flow + 420.0 * draws.normal("flow", count) * np.exp(0.3 * people.ability)
     odds = np.exp(0.35 + 0.3 * people.discipline + 0.3 * people.stability)
+    debited = draws.chance("autopay", odds / (1.0 + odds), count)
     held = np.exp(0.1 + 0.45 * people.ability + 0.6 * people.stability)
     return {
-        "late_payments_12m": late,
+        "late_payments_12m": draws.count("late", late, 12),
+        "months_since_collection": np.where(ever, since, NEVER_COLLECTED),
         "debt_service_share": np.round(draws.share("burden", burden, 0.8), 2),
         "net_flow_eur": np.round(np.clip(flow, -10_000.0, 10_000.0)),
-        "autopay": np.where(draws.chance("autopay", odds / (1.0 + odds), count), "yes", "no"),
+        "autopay": np.array(["no", "yes"])[debited.astype(np.int64)],
         "products_held": draws.count("held", held, 12),
     }
 

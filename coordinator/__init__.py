@@ -1,0 +1,1 @@
+"""What a coordinator runs: the name under which Flower finds its app."""

@@ -1,0 +1,10 @@
+"""The app of the coordinator: it conducts the study in the folder that the run names."""
+
+from __future__ import annotations
+
+from fedcredit.adapters.flower import server_app
+from fedcredit.adapters.folders import conduct_folder
+
+__all__ = ["app"]
+
+app = server_app(conduct_folder)

@@ -1,0 +1,164 @@
+"""The folders that Flower's apps work in: an institution's own, and a coordinator's.
+
+    institution: node.toml  schema.toml  plan.json  book/
+    coordinator: schema.toml  plan.json  run/ (made when the study is done)
+
+A node's configuration names its folder and nothing else, since Flower shows it to whoever
+looks at the machine. The plan was put there by a person who agreed to it: an institution
+takes part in no other study.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from fedcredit.adapters.disk import open_book, write_folder
+from fedcredit.adapters.flower import NodeConfig
+from fedcredit.adapters.system import system_random, utc_now
+from fedcredit.adapters.tables import open_table
+from fedcredit.data.schema import Schema, read_schema
+from fedcredit.data.strict import build, parse_toml
+from fedcredit.errors import ConfigError
+from fedcredit.federation.institution import Institution
+from fedcredit.federation.plan import StudyPlan
+from fedcredit.federation.plan_json import plan_from_json
+from fedcredit.federation.simulate import Progress, RoundClosed, Transport, finish, run_study
+from fedcredit.federation.terms import Allowance, Terms
+from fedcredit.learners.registry import learner_named
+from fedcredit.report.folder import findings_of, release_model, run_files
+from fedcredit.units import InstitutionId
+
+__all__ = ["NodeFile", "OpenFolders", "conduct_folder"]
+
+_LOG: Final = logging.getLogger("fedcredit.coordinator")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFile:
+    """What ``node.toml`` says.
+
+    Attributes:
+        institution: as plans name it.
+        table: path, or pattern of paths, of CSV or Parquet files, from the folder.
+        allowance: what may be learned from it.
+    """
+
+    institution: InstitutionId
+    table: str
+    allowance: Allowance
+
+
+class OpenFolders:
+    """Institutions by their folders, each opened once for as long as the process lives."""
+
+    def __init__(self) -> None:
+        self._open: dict[Path, Institution] = {}
+        self._held = ExitStack()  # the books' locks
+
+    def __call__(self, config: NodeConfig) -> Institution:
+        """The institution whose ``folder`` a node's configuration names.
+
+        Raises:
+            ConfigError: there is no such folder, or a file of it is missing or wrong.
+            PrivacyError: the plan asks for more than the allowance.
+            LocalError: another process has the book open.
+            DataError: the table breaks its contract.
+        """
+        folder = _folder(config)
+        if folder not in self._open:
+            self._open[folder] = self._institution(folder)
+        return self._open[folder]
+
+    def close(self) -> None:
+        """Give every book back."""
+        self._open.clear()
+        self._held.close()
+
+    def _institution(self, folder: Path) -> Institution:
+        """Read a folder; its book is locked last, when all else is well."""
+        where = str(folder / "node.toml")
+        node = build(NodeFile, parse_toml(_text(folder, "node.toml"), where), where)
+        schema, plan = _agreed(folder)
+        records = open_table(str(folder / node.table), schema, bytes.fromhex(plan.salt))
+        return Institution(
+            node.institution,
+            plan,
+            Terms(budget=node.allowance.policy),
+            records,
+            self._held.enter_context(open_book(folder / "book")),
+            system_random,
+        )
+
+
+def conduct_folder(ask: Transport, config: NodeConfig) -> None:
+    """Conduct the study in the ``folder`` that a run's configuration names.
+
+    Args:
+        ask: how institutions are reached.
+        config: the run's configuration.
+
+    Raises:
+        ConfigError: the folder is missing, or a file of it, or the study has been run.
+        StudyStopped: too few institutions answered.
+    """
+    folder = _folder(config)
+    _, plan = _agreed(folder)
+    if (folder / "run").exists():
+        raise ConfigError(
+            f"{folder / 'run'} exists", remedy="draw up a new study; this one has been run"
+        )
+    result = finish(run_study(plan, learner_named(plan.learner), ask), _say)
+    findings = findings_of(
+        result,
+        release_model(result),
+        made_on=utc_now()[:10],
+        software=f"fedcredit {version('fedcredit')}",
+    )
+    write_folder(folder / "run", run_files(findings, {}))
+
+
+def _say(event: Progress) -> None:
+    """One line of log for each attempt at a round; all of it is public."""
+    if isinstance(event, RoundClosed):
+        _LOG.info(
+            "round %d of %d, attempt %d: %d answered; epsilon %.3f in force, %.3f with masks; %s",
+            event.number,
+            event.rounds,
+            event.attempt,
+            len(event.answered),
+            event.epsilon,
+            event.epsilon_with_masks,
+            "; ".join(f"{name}: {reason}" for name, reason in event.troubles) or "no trouble",
+        )
+
+
+def _folder(config: NodeConfig) -> Path:
+    """The folder that a configuration names."""
+    folder = Path(str(config.get("folder", "")))
+    if not folder.is_absolute() or not folder.is_dir():
+        raise ConfigError(
+            "the configuration names no folder that is there",
+            remedy='start Flower with folder="/an/absolute/path"',
+        )
+    return folder
+
+
+def _agreed(folder: Path) -> tuple[Schema, StudyPlan]:
+    """The data contract and the plan in a folder."""
+    schema = read_schema(_text(folder, "schema.toml"), str(folder / "schema.toml"))
+    return schema, plan_from_json(_text(folder, "plan.json"), str(folder / "plan.json"), schema)
+
+
+def _text(folder: Path, name: str) -> str:
+    """A file's text."""
+    try:
+        return (folder / name).read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(
+            f"{folder / name} cannot be read", remedy="put it there, as UTF-8 text"
+        ) from None

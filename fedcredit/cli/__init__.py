@@ -1,0 +1,1 @@
+"""The command line: it reads bytes, calls one function, and prints what came of it."""

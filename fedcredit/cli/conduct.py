@@ -1,0 +1,143 @@
+"""A study in one process: institutions are set up, the study is run, its folder is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fedcredit.adapters.disk import write_file, write_folder
+from fedcredit.adapters.flower import run_in_process
+from fedcredit.adapters.system import system_random, utc_now
+from fedcredit.data.records import Records
+from fedcredit.errors import ConfigError
+from fedcredit.federation.book import Entry, InMemoryBook
+from fedcredit.federation.institution import Institution
+from fedcredit.federation.plan import StudyPlan, alone
+from fedcredit.federation.simulate import Progress, StudyResult, finish, plain_calls, run_study
+from fedcredit.federation.terms import terms_of
+from fedcredit.learners.registry import learner_named
+from fedcredit.models.released import Model
+from fedcredit.report.folder import FILES
+from fedcredit.units import InstitutionId
+
+__all__ = ["Conducted", "conduct", "models_alone", "renew_folder", "today", "write_run"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conducted:
+    """A study that has been run, with what each institution wrote down."""
+
+    result: StudyResult
+    books: Mapping[str, Sequence[Entry]]
+
+
+def conduct(
+    plan: StudyPlan,
+    records: Mapping[InstitutionId, Records],
+    watch: Callable[[Progress], None],
+    workers: int = 2,
+) -> Conducted:
+    """Run a study through Flower's own apps, all in this process.
+
+    Args:
+        plan: what is agreed; it names the institutions of ``records``.
+        records: each institution's table.
+        watch: is told what happens.
+        workers: institutions that answer side by side.
+
+    Raises:
+        StudyStopped: too few institutions answered.
+    """
+    institutions = _institutions(plan, records)
+    learner = learner_named(plan.learner)
+    result = run_in_process(plan, learner, institutions, watch=watch, workers=workers)
+    return Conducted(result, {name: one.book.entries() for name, one in institutions.items()})
+
+
+def models_alone(
+    plan: StudyPlan,
+    records: Mapping[InstitutionId, Records],
+    told: Callable[[str], None],
+    workers: int = 2,
+) -> dict[InstitutionId, Model]:
+    """What each institution learns alone, at the same epsilon, with all the noise its own.
+
+    Args:
+        plan: of the common study; its rounds on held-out records are left out.
+        records: each institution's table.
+        told: is told the name of each that is done.
+        workers: institutions that train side by side.
+    """
+    training = tuple(one for one in plan.rounds if one.part == "train")
+    learner = learner_named(plan.learner)
+
+    def train(name: InstitutionId) -> Model:
+        by_itself = alone(replace(plan, rounds=training), name)
+        asked = plain_calls(_institutions(by_itself, {name: records[name]}))
+        return finish(run_study(by_itself, learner, asked)).model
+
+    models = {}
+    with ThreadPoolExecutor(workers) as pool:
+        for name, model in zip(plan.institutions, pool.map(train, plan.institutions), strict=True):
+            models[name] = model
+            told(name)
+    return models
+
+
+def today() -> str:
+    """The day, as ``2026-11-23``."""
+    return utc_now()[:10]
+
+
+def write_run(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a new run folder; an existing one is never touched.
+
+    Raises:
+        ConfigError: there is something at ``folder``, or it cannot be written.
+    """
+    try:
+        write_folder(folder, files)
+    except OSError as problem:
+        raise _unwritable(folder, problem) from problem
+
+
+def renew_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a run folder, over an earlier one if there is one; anything else is left alone.
+
+    Raises:
+        ConfigError: ``folder`` holds other things than a run, or cannot be written.
+    """
+    if not folder.exists():
+        write_run(folder, files)
+        return
+    others = [one.name for one in folder.iterdir() if one.name not in FILES]
+    if others or not folder.is_dir():
+        raise ConfigError(
+            f"{folder} holds other things than an earlier run", remedy="name another folder"
+        )
+    try:
+        for name, data in files.items():
+            write_file(folder / name, data)
+    except OSError as problem:
+        raise _unwritable(folder, problem) from problem
+
+
+def _institutions(
+    plan: StudyPlan, records: Mapping[InstitutionId, Records]
+) -> dict[InstitutionId, Institution]:
+    """The institutions of a simulation: terms as the plan needs them, books in memory."""
+    terms = terms_of(plan)
+    return {
+        name: Institution(name, plan, terms, records[name], InMemoryBook(), system_random)
+        for name in plan.institutions
+    }
+
+
+def _unwritable(folder: Path, problem: OSError) -> ConfigError:
+    """The error for a folder that cannot be written."""
+    return ConfigError(
+        f"{folder} cannot be written: {problem.strerror}",
+        remedy="name a folder that this user may write to",
+    )

@@ -1,0 +1,1 @@
+"""What an institution runs: the name under which Flower finds its app."""

@@ -1,0 +1,10 @@
+"""The app of an institution's node: it answers the rounds of the plan in the node's folder."""
+
+from __future__ import annotations
+
+from fedcredit.adapters.flower import client_app
+from fedcredit.adapters.folders import OpenFolders
+
+__all__ = ["app"]
+
+app = client_app(OpenFolders())

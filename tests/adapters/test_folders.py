@@ -1,0 +1,164 @@
+"""The folders that Flower's apps work in, and the apps as Flower finds them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flwr.app import ConfigRecord, Context, Message, RecordDict, UserConfigValue
+
+import coordinator.server_app
+import nodes.client_app
+from fedcredit.adapters.flower import LocalGrid, StandingClock, client_app, server_app
+from fedcredit.adapters.folders import OpenFolders, conduct_folder
+from fedcredit.data.schema import write_schema
+from fedcredit.errors import BudgetExceeded, ConfigError, IntegrityError, LocalError
+from fedcredit.federation.plan import StudyPlan
+from fedcredit.federation.plan_json import plan_to_json
+from tests.federation.made import NAMES, SCHEMA, plan
+
+ALLOWANCE = """
+[allowance]
+epsilon = 4.0
+epsilon_local = 12.0
+person_epsilon = 30.0
+person_epsilon_local = 60.0
+"""
+
+
+def table(rows: int, seed: int) -> str:
+    generator = np.random.default_rng(seed)
+    lines = ["income,late,housing,default"]
+    for _ in range(rows):
+        late = int(generator.integers(0, 4))
+        bad = int(generator.random() < 0.1 + 0.2 * late)
+        income = int(generator.integers(0, 8000))
+        lines.append(f"{income},{late},{generator.choice(['own', 'rent'])},{bad}")
+    return "\n".join(lines) + "\n"
+
+
+def agree(folder: Path, study: StudyPlan) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "schema.toml").write_text(write_schema(SCHEMA), "utf-8")
+    (folder / "plan.json").write_text(plan_to_json(study), "utf-8")
+    return folder
+
+
+@pytest.fixture
+def study() -> StudyPlan:
+    return plan("scorecard", retries=0)
+
+
+@pytest.fixture
+def bank(tmp_path: Path, study: StudyPlan) -> Path:
+    folder = agree(tmp_path / NAMES[0], study)
+    (folder / "table.csv").write_text(table(300, 0), "utf-8")
+    text = f'institution = "{NAMES[0]}"\ntable = "table.csv"\n{ALLOWANCE}'
+    (folder / "node.toml").write_text(text, "utf-8")
+    return folder
+
+
+@pytest.fixture
+def folders() -> Iterator[OpenFolders]:
+    held = OpenFolders()
+    yield held
+    held.close()
+
+
+def test_a_study_runs_from_folders_alone(
+    tmp_path: Path,
+    study: StudyPlan,
+    bank: Path,
+    folders: OpenFolders,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Institutions and coordinator share nothing but the plan, the schema and messages."""
+    for seed, name in enumerate(NAMES):
+        folder = agree(tmp_path / name, study)
+        (folder / "table.csv").write_text(table(300, seed), "utf-8")
+        text = (bank / "node.toml").read_text("utf-8").replace(NAMES[0], name)
+        (folder / "node.toml").write_text(text, "utf-8")
+    centre = agree(tmp_path / "centre", study)
+
+    clock = StandingClock()
+    configs = [{"folder": str(tmp_path / name)} for name in NAMES]
+    grid = LocalGrid(client_app(folders), configs, clock=clock)
+    run: dict[str, UserConfigValue] = {"folder": str(centre)}
+    with caplog.at_level(logging.INFO, "fedcredit.coordinator"):
+        server_app(conduct_folder, clock)(grid, Context(1, 0, {}, RecordDict(), run))
+
+    metrics = json.loads((centre / "run" / "metrics.json").read_text("utf-8"))
+    assert metrics["claims"]
+    assert len(caplog.records) == len(study.rounds)
+    assert "6 answered" in caplog.text
+    for name in NAMES:
+        book = (tmp_path / name / "book" / "book.jsonl").read_text("utf-8")
+        assert len(book.splitlines()) == 2 * len(study.rounds)
+
+    with pytest.raises(ConfigError, match="exists"):
+        server_app(conduct_folder, clock)(grid, Context(1, 0, {}, RecordDict(), run))
+
+
+def test_an_institution_is_opened_once(bank: Path, folders: OpenFolders) -> None:
+    """Its table is read once, and its book has one writer."""
+    first = folders({"folder": str(bank)})
+    assert folders({"folder": str(bank)}) is first
+    with pytest.raises(LocalError, match="open in another"):
+        OpenFolders()({"folder": str(bank)})
+
+
+def test_a_plan_beyond_the_allowance_is_refused(bank: Path, folders: OpenFolders) -> None:
+    text = (bank / "node.toml").read_text("utf-8")
+    (bank / "node.toml").write_text(text.replace("epsilon = 4.0", "epsilon = 0.9", 1), "utf-8")
+    with pytest.raises(BudgetExceeded):
+        folders({"folder": str(bank)})
+
+
+def test_a_plan_for_another_schema_is_refused(
+    bank: Path, study: StudyPlan, folders: OpenFolders
+) -> None:
+    other = replace(study, schema=replace(SCHEMA, version=2))
+    (bank / "plan.json").write_text(plan_to_json(other), "utf-8")
+    with pytest.raises(IntegrityError):
+        folders({"folder": str(bank)})
+
+
+@pytest.mark.parametrize("name", ["node.toml", "schema.toml", "plan.json"])
+def test_a_missing_file_is_named(name: str, bank: Path, folders: OpenFolders) -> None:
+    (bank / name).unlink()
+    with pytest.raises(ConfigError, match=name):
+        folders({"folder": str(bank)})
+
+
+def test_a_wrong_key_is_named(bank: Path, folders: OpenFolders) -> None:
+    with (bank / "node.toml").open("a", encoding="utf-8") as file:
+        file.write("epsilom = 1.0\n")
+    with pytest.raises(ConfigError, match="'epsilom'"):
+        folders({"folder": str(bank)})
+
+
+@pytest.mark.parametrize("config", [{}, {"folder": ""}, {"folder": "here"}, {"folder": "/none"}])
+def test_a_folder_that_is_not_there_is_refused(
+    config: dict[str, str], folders: OpenFolders
+) -> None:
+    with pytest.raises(ConfigError, match="names no folder"):
+        folders(dict(config))
+    with pytest.raises(ConfigError, match="names no folder"):
+        conduct_folder(lambda *_: [], dict(config))
+
+
+def test_flower_finds_the_apps_by_name(bank: Path) -> None:
+    """As ``nodes.client_app:app`` and ``coordinator.server_app:app``, and they work."""
+    grid = LocalGrid(nodes.client_app.app, [{"folder": str(bank)}, {}], clock=StandingClock())
+    record = RecordDict({"fedcredit": ConfigRecord({"bytes": b""})})
+    sent = [Message(record, node, "query.hello") for node in (1, 2)]
+    known, lost = grid.send_and_receive(sent)
+    assert known.content["fedcredit"]["bytes"] == NAMES[0].encode()
+    assert lost.error.reason == "ConfigError"
+    with pytest.raises(ConfigError):
+        coordinator.server_app.app(grid, grid.context)
