@@ -75,7 +75,7 @@ def draft_schema(
     ids: list[str] = []
     left_out: dict[str, str] = {}
     for place, column in enumerate(columns):
-        if column.name in (label, person):
+        if column.name and column.name in (label, person):
             continue
         result = draft_column(column)
         if isinstance(result, Named):

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Literal
 
 from fedcredit.data.columns import Categorical, Column, Numeric, canonical_text, plain_number
@@ -221,8 +222,8 @@ def _special(summary: Numbers) -> tuple[float, ...]:
     there = summary.rows - summary.missing - summary.unreadable
     low, high = list(summary.lowest), list(summary.highest)
     codes: list[float] = []
-    above, rest = _leading(reversed(high))
-    if above and rest is not None and min(above) > 2 * max(rest, 1.0):  # 96 and 98 above counts
+    above = _apart(high[::-1])
+    if above:  # 96 and 98 above counts
         codes += above
     elif (
         len(high) > 1
@@ -230,23 +231,24 @@ def _special(summary: Numbers) -> tuple[float, ...]:
         and high[-1] - high[-2] > 2 * (high[-2] - low[0])
     ):
         codes.append(high[-1])  # 365243 above days that are negative
-    below, rest = _leading(iter(low))
-    below = [number for number in below if number < 0]
-    if below and rest is not None:  # -9 below counts, -9999 below amounts
-        rest = min([rest, *(number for number in low if number >= 0)])
+    below = [number for number in low if number < 0 and number in _MAYBE_CODES]
+    rest = next((number for number in low if number not in below), None)
+    # -9 below counts, -9999 below amounts
+    if below and rest is not None and max(below) < rest:
         if rest >= 0 or (max(below) < 2 * rest and max(below) <= -90):
             codes += below
     return tuple(sorted(codes))
 
 
-def _leading(numbers: Iterator[float]) -> tuple[list[float], float | None]:
-    """The first numbers as far as they may be codes, and the one that ends them."""
-    codes: list[float] = []
-    for number in numbers:
+def _apart(falling: Sequence[float]) -> list[float]:
+    """The most numbers in front that may be codes and lie far above the next one."""
+    found: list[float] = []
+    for at, (number, below) in enumerate(pairwise(falling)):
         if number not in _MAYBE_CODES:
-            return codes, number
-        codes.append(number)
-    return codes, None
+            break
+        if number > 2 * max(below, 1.0):
+            found = list(falling[: at + 1])
+    return found
 
 
 def _is_date(number: float) -> bool:

@@ -36,7 +36,7 @@ from fedcredit.federation.messages import (
 )
 from fedcredit.federation.plan import StudyPlan
 from fedcredit.federation.terms import Terms, accept
-from fedcredit.measures.measure import measure
+from fedcredit.measures.measure import check_fit, measure
 from fedcredit.models.queries import Query
 from fedcredit.privacy.budget import admit
 from fedcredit.privacy.events import GaussianSum
@@ -202,6 +202,7 @@ def _admit(institution: Institution, standing: Standing, request: Request) -> Ga
             f"the question of round {request.round + 1}, attempt {request.attempt} {problem}",
             remedy="ask the plan's rounds in their order, and no round more often than it says",
         )
+    check_fit(plan.schema, request.query)
     event = plan.event(request.round, request.query)
     later = range(request.round + 1, len(plan.rounds))
     admit(

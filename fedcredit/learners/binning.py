@@ -18,7 +18,7 @@ import numpy as np
 
 from fedcredit.data.schema import Categorical, Numeric, Schema
 from fedcredit.learners.directions import isotonic
-from fedcredit.learners.program import NoisyTotal
+from fedcredit.learners.program import COUNT_STEPS, NoisyTotal
 from fedcredit.models.bins import FeatureBins
 from fedcredit.models.queries import Histograms
 from fedcredit.units import Floats, Ints
@@ -72,6 +72,7 @@ def histogram_query(schema: Schema) -> Histograms:
         ordered=tuple(feature.ordered for feature in features),
         extra=tuple(feature.cell_count - feature.ordered for feature in features),
         groups=tuple(_groups(feature.ordered) for feature in features),
+        steps=COUNT_STEPS,
     )
 
 
@@ -89,7 +90,7 @@ def fold_histograms(schema: Schema, query: Histograms, total: NoisyTotal) -> Bin
     weights = np.array([1.0 / one.terms for one in counted])
     totals = np.array([one.totals for one in counted])
     goods, bads = np.maximum((weights[:, None] * totals).sum(axis=0) / weights.sum(), 1.0)
-    ruler = _Ruler(float(goods), float(bads), total.sd)
+    ruler = _Ruler(float(goods), float(bads), total.sd / query.steps)
     features = zip(schema.features, counted, strict=True)
     binned = [_bin(feature, one, ruler) for feature, one in features]
     return Binned(
@@ -160,7 +161,7 @@ def _levels(query: Histograms, total: NoisyTotal) -> Iterator[list[Floats]]:
         tables = []
         for size in query.level_sizes(feature):
             part = total.value[start : start + 2 * size]
-            tables.append(part.reshape(2, size).T.astype(np.float64))
+            tables.append(part.reshape(2, size).T / query.steps)
             start += 2 * size
         yield tables
 

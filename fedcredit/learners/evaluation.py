@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedcredit.learners.program import NoisyTotal
+from fedcredit.learners.program import COUNT_STEPS, NoisyTotal
 from fedcredit.models.odds import probability_of_good
 from fedcredit.models.queries import ScoreHistogram
 from fedcredit.models.released import Model
@@ -84,7 +84,8 @@ class Evaluation:
 
 def evaluation_query(model: Model) -> ScoreHistogram:
     """Ask how held-out records of each class fall into public bins of the log-odds."""
-    return ScoreHistogram(model, np.linspace(-MOST_LOG_ODDS, MOST_LOG_ODDS, BINS + 1)[1:-1])
+    edges = np.linspace(-MOST_LOG_ODDS, MOST_LOG_ODDS, BINS + 1)[1:-1]
+    return ScoreHistogram(model, edges, COUNT_STEPS)
 
 
 def evaluate(query: ScoreHistogram, total: NoisyTotal) -> Evaluation:
@@ -94,10 +95,11 @@ def evaluate(query: ScoreHistogram, total: NoisyTotal) -> Evaluation:
         query: the question, from `evaluation_query`.
         total: its answer.
     """
-    goods, bads = np.split(total.value.astype(np.float64), 2)
+    goods, bads = np.split(total.value / query.steps, 2)
+    variance = total.variance / query.steps**2
     n_good, n_bad = max(float(goods.sum()), 1.0), max(float(bads.sum()), 1.0)
     records = n_good + n_bad
-    auc, auc_se = _auc(goods, bads, n_good, n_bad, total.variance)
+    auc, auc_se = _auc(goods, bads, n_good, n_bad, variance)
     gaps = np.cumsum(bads / n_bad - goods / n_good)
     best = int(np.argmax(gaps))
     low, high = float(np.cumsum(bads)[best] / n_bad), float(np.cumsum(goods)[best] / n_good)
@@ -111,16 +113,16 @@ def evaluate(query: ScoreHistogram, total: NoisyTotal) -> Evaluation:
         auc_se=auc_se,
         ks=min(max(float(gaps[best]), 0.0), 1.0),
         ks_se=math.sqrt(
-            (_share(low) + total.variance * (best + 1) / n_bad) / n_bad
-            + (_share(high) + total.variance * (best + 1) / n_good) / n_good
+            (_share(low) + variance * (best + 1) / n_bad) / n_bad
+            + (_share(high) + variance * (best + 1) / n_good) / n_good
         ),
         brier=min(max(brier, 0.0), 1.0),
         log_loss=max(loss, 0.0),
-        noise_sd=total.sd,
+        noise_sd=math.sqrt(variance),
         edges=query.edges,
         goods=goods,
         bads=bads,
-        calibration=_calibration(goods, bads, pd, total.variance),
+        calibration=_calibration(goods, bads, pd, variance),
     )
 
 
@@ -137,7 +139,7 @@ def _middles(edges: Floats) -> Floats:
 
 
 def _auc(
-    goods: Floats, bads: Floats, n_good: float, n_bad: float, variance: int
+    goods: Floats, bads: Floats, n_good: float, n_bad: float, variance: float
 ) -> tuple[float, float]:
     """AUC with its standard error: the chance that a good outscores a bad."""
     bads_below = np.cumsum(bads) - bads / 2
@@ -156,7 +158,7 @@ def _auc(
 
 
 def _calibration(
-    goods: Floats, bads: Floats, pd: Floats, variance: int
+    goods: Floats, bads: Floats, pd: Floats, variance: float
 ) -> tuple[CalibrationRow, ...]:
     """Tenths of the records by score; whole bins, so tenths are only nearly equal."""
     counts = goods + bads

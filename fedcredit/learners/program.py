@@ -24,9 +24,10 @@ from fedcredit.models.queries import Query
 from fedcredit.models.released import Model
 from fedcredit.units import Ints
 
-__all__ = ["Learner", "NoisyTotal", "Program", "Step", "grid_steps", "unfinished"]
+__all__ = ["COUNT_STEPS", "Learner", "NoisyTotal", "Program", "Step", "grid_steps", "unfinished"]
 
 MOST_NOISE = 1 << 19  # grid steps of one institution's noise: variances stay below 2**40
+COUNT_STEPS = 16  # grid steps of a record in a count: noise of a quarter record can be drawn
 FINEST = 1 << 12  # grid steps of a clip: finer than this the rounding is already invisible
 
 

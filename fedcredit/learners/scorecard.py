@@ -11,6 +11,7 @@ A measured Hessian in the second round was no better than the one of the stand-i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -30,7 +31,7 @@ from fedcredit.learners.linear import (
 from fedcredit.learners.program import NoisyTotal, Program, Step, unfinished
 from fedcredit.learners.standin import StandIn, draw_standins, moments_query
 from fedcredit.models.bins import Scorecard
-from fedcredit.models.odds import curvature
+from fedcredit.models.odds import curvature, variation
 from fedcredit.models.queries import Gradient, Histograms, Moments
 from fedcredit.units import Floats
 
@@ -155,7 +156,7 @@ class Fitting:
     def fold(self, total: NoisyTotal) -> Fitting:
         """Take a Newton step and keep the declared directions."""
         gradient, sd = gradient_of(self.query(), total)
-        hessian = self._hessian()
+        hessian = self._over_standins(curvature)
         theta = directed(newton_step(self.theta, gradient, hessian, sd), hessian, self.binned.signs)
         return replace(self, noise=self.noise[1:], theta=theta, gradient_sd=sd, left=self.left - 1)
 
@@ -168,10 +169,11 @@ class Fitting:
     def scorecard(self) -> Scorecard:
         """The scorecard as it is."""
         features = len(self.binned.bins)
-        # Sandwich: sampling variance is the Hessian itself, and the noise comes on top.
-        inverse = np.linalg.pinv(self._hessian())
+        # Sandwich: the gradient's own variance, from sampling and from the noise.
+        inverse = np.linalg.pinv(self._over_standins(curvature))
         noise = self.gradient_sd**2 if np.isfinite(self.gradient_sd) else 0.0
-        covariance = np.asarray(inverse + noise * inverse @ inverse, dtype=np.float64)
+        spread = self._over_standins(variation) + noise * np.eye(features + 1)
+        covariance = np.asarray(inverse @ spread @ inverse, dtype=np.float64)
         return Scorecard(
             self.schema_digest,
             self.binned.bins,
@@ -180,8 +182,8 @@ class Fitting:
             covariance,
         )
 
-    def _hessian(self) -> Floats:
-        """Hessian of the loss over the stand-ins, shape ``(F + 1, F + 1)``."""
+    def _over_standins(self, of: Callable[[Floats], Floats]) -> Floats:
+        """Sum over the stand-ins of ``of``(log-odds) x x', shape ``(F + 1, F + 1)``."""
         rows = standin_rows(self.binned, self.by_woe)
-        weighted = rows.T * (self.by_woe.weight * curvature(rows @ self.theta))
+        weighted = rows.T * (self.by_woe.weight * of(rows @ self.theta))
         return np.asarray(weighted @ rows, dtype=np.float64)

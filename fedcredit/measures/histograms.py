@@ -18,7 +18,7 @@ def count_cells(batches: Iterable[Batch], query: Histograms) -> Ints:
 
     Returns:
         Shape ``(query.dim,)``: feature by feature, level by level, the counts of the
-        goods and then of the bads.
+        goods and then of the bads, in grid steps.
     """
     features = range(len(query.ordered))
     fine = [np.zeros(2 * query.level_sizes(f)[0], dtype=np.int64) for f in features]
@@ -30,21 +30,21 @@ def count_cells(batches: Iterable[Batch], query: Histograms) -> Ints:
         for f in features
         for group in query.groups[f]
     ]
-    return np.concatenate(levels)
+    return np.asarray(query.steps * np.concatenate(levels), dtype=np.int64)
 
 
 def count_scores(batches: Iterable[Batch], query: ScoreHistogram) -> Ints:
     """Count records by the model's log-odds and class.
 
     Returns:
-        Shape ``(query.dim,)``: the goods of every score bin, then the bads.
+        Shape ``(query.dim,)``: the goods of every score bin, then the bads, in grid steps.
     """
     bins = query.edges.size + 1
     total = np.zeros(2 * bins, dtype=np.int64)
     for batch in batches:
         score = np.searchsorted(query.edges, query.model.log_odds(batch.cells), side="right")
         total += np.bincount(score + bins * batch.bad.astype(np.int64), minlength=2 * bins)
-    return total
+    return query.steps * total
 
 
 def _by_class(cells: Bytes8, bad: Bytes8, count: int) -> Ints:

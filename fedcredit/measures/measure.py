@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fedcredit.data.records import Batch, Records
+from fedcredit.data.schema import Schema
 from fedcredit.errors import PeerError
 from fedcredit.measures.histograms import count_cells, count_scores
 from fedcredit.measures.leaves import sum_leaves
@@ -22,7 +23,7 @@ from fedcredit.models.queries import (
 from fedcredit.models.released import scorecard_of
 from fedcredit.privacy.sums import BoundedSum
 
-__all__ = ["measure"]
+__all__ = ["check_fit", "measure"]
 
 
 def measure(records: Records, query: Query) -> BoundedSum:
@@ -43,7 +44,7 @@ def measure(records: Records, query: Query) -> BoundedSum:
     Raises:
         PeerError: the question is about other features than the schema's.
     """
-    _check_fit(records, query)
+    check_fit(records.schema, query)
     batches = _part(records, held_out=query.part == "held-out")
     match query:
         case Histograms():
@@ -66,9 +67,13 @@ def _part(records: Records, *, held_out: bool) -> Iterator[Batch]:
         yield Batch(np.take(batch.cells, keep, axis=1), batch.bad[keep], batch.held_out[keep])
 
 
-def _check_fit(records: Records, query: Query) -> None:
-    """The question has one table of cells for each feature of the schema, of its size."""
-    expected = tuple(feature.cell_count for feature in records.schema.features)
+def check_fit(schema: Schema, query: Query) -> None:
+    """Refuse a question about other features than the schema's, before it costs anything.
+
+    Raises:
+        PeerError: it does not have one table of cells for each feature, of its size.
+    """
+    expected = tuple(feature.cell_count for feature in schema.features)
     match query:
         case Histograms():
             found = tuple(map(sum, zip(query.ordered, query.extra, strict=True)))
@@ -81,6 +86,6 @@ def _check_fit(records: Records, query: Query) -> None:
     if found != expected:
         raise PeerError(
             f"a question of kind {query.kind!r} is about {len(found)} features whose cells are "
-            f"not those of schema {records.schema.name!r} version {records.schema.version}",
+            f"not those of schema {schema.name!r} version {schema.version}",
             remedy="have the coordinator use the schema whose digest the plan names",
         )

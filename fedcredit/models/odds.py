@@ -16,7 +16,7 @@ import numpy as np
 
 from fedcredit.units import Bytes8, Floats
 
-__all__ = ["curvature", "probability_of_good", "residual"]
+__all__ = ["curvature", "probability_of_good", "residual", "variation"]
 
 
 def probability_of_good(log_odds: Floats) -> Floats:
@@ -47,3 +47,8 @@ def residual(log_odds: Floats, bad: Bytes8) -> Floats:
 def curvature(log_odds: Floats) -> Floats:
     """Expected second derivative of the loss, min(p, 1 - p), at every record."""
     return np.asarray(0.5 * (1.0 - np.tanh(0.5 * np.abs(log_odds))), dtype=np.float64)
+
+
+def variation(log_odds: Floats) -> Floats:
+    """Variance of the weighted residual, min(p, 1 - p) / max(p, 1 - p), at every record."""
+    return np.asarray(np.exp(-np.abs(log_odds)), dtype=np.float64)

@@ -47,11 +47,13 @@ class Histograms:
         ordered: number of ordered cells of each feature.
         extra: number of further cells of each feature.
         groups: group sizes of each feature's levels; the first is 1.
+        steps: grid steps that a record counts, so that noise below one record can be drawn.
     """
 
     ordered: tuple[int, ...]
     extra: tuple[int, ...]
     groups: tuple[tuple[int, ...], ...]
+    steps: int = 1
 
     kind = "histograms"
     part = "train"
@@ -67,6 +69,7 @@ class Histograms:
             or any(not g or g[0] != 1 or sorted(set(g)) != list(g) for g in self.groups)
         ):
             raise _malformed(self.kind)
+        _check_grid(self.kind, 1.0, self.steps)
 
     def level_sizes(self, feature: int) -> tuple[int, ...]:
         """Number of counts a class on each level of one feature."""
@@ -81,8 +84,8 @@ class Histograms:
 
     @property
     def sensitivity_squared(self) -> int:
-        """One record adds 1 to one count of every level of every feature."""
-        return sum(map(len, self.groups))
+        """One record adds ``steps`` to one count of every level of every feature."""
+        return self.steps**2 * sum(map(len, self.groups))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -223,10 +226,12 @@ class ScoreHistogram:
     Attributes:
         model: the model to be judged.
         edges: inner edges in log-odds, ascending; a value at an edge goes right.
+        steps: grid steps that a record counts, so that noise below one record can be drawn.
     """
 
     model: Model
     edges: Floats
+    steps: int = 1
 
     kind = "score-histogram"
     part = "held-out"
@@ -235,6 +240,7 @@ class ScoreHistogram:
         """Refuse edges that do not ascend."""
         if not 1 <= self.edges.size <= 65_535 or bool((np.diff(self.edges) <= 0).any()):
             raise _malformed(self.kind)
+        _check_grid(self.kind, 1.0, self.steps)
 
     @property
     def dim(self) -> int:
@@ -244,7 +250,7 @@ class ScoreHistogram:
     @property
     def sensitivity_squared(self) -> int:
         """One record is in one bin of one class."""
-        return 1
+        return self.steps**2
 
 
 Query: TypeAlias = Histograms | Moments | Gradient | Leaves | ScoreHistogram
@@ -258,6 +264,7 @@ def encode_query(query: Query) -> bytes:
                 "ordered": query.ordered,
                 "extra": query.extra,
                 "groups": query.groups,
+                "steps": query.steps,
             }
         case Moments():
             body = {
@@ -281,7 +288,11 @@ def encode_query(query: Query) -> bytes:
                 "bin_steps": query.bin_steps,
             }
         case ScoreHistogram():
-            body = {"model": to_wire(query.model), "edges": query.edges}
+            body = {
+                "model": to_wire(query.model),
+                "edges": query.edges,
+                "steps": query.steps,
+            }
     return encode({"kind": query.kind, "body": body})
 
 
@@ -308,7 +319,7 @@ def _build(message: object) -> Query:
     kind, body = message["kind"], message["body"]
     match kind:
         case "histograms":
-            return Histograms(body["ordered"], body["extra"], body["groups"])
+            return Histograms(body["ordered"], body["extra"], body["groups"], body["steps"])
         case "moments":
             return Moments(body["of_cell"], body["values"], body["clip"], body["steps"])
         case "gradient":
@@ -320,7 +331,7 @@ def _build(message: object) -> Query:
             forest = Forest(body["feature"], body["threshold"])
             return Leaves(model, forest, body["leaf_steps"], body["bin_steps"])
         case "score-histogram":
-            return ScoreHistogram(from_wire(body["model"]), body["edges"])
+            return ScoreHistogram(from_wire(body["model"]), body["edges"], body["steps"])
     raise KeyError(kind)
 
 

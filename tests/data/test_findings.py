@@ -20,13 +20,18 @@ LABEL = Label("y", ("0",), ("1",), "late", 12)
 SCHEMA = Schema("loans", 1, "", (NUMBER, CATEGORY), LABEL)
 
 
-def chunk(ages: list[float], towns: list[int], outcomes: list[int], **rest: Any) -> Chunk:
+def chunk(
+    ages: list[float],
+    towns: list[int],
+    outcomes: list[int],
+    unreadable: dict[str, int] | None = None,
+) -> Chunk:
     """A chunk; towns are codes of a, b, c; outcomes of 0, 1, ?."""
     levels = {
         "town": Levels(np.array(towns, dtype=np.int64), ("a", "b", "c")),
         "y": Levels(np.array(outcomes, dtype=np.int64), ("0", "1", "?")),
     }
-    return Chunk(len(ages), {"age": np.array(ages, dtype=np.float64)}, levels, **rest)
+    return Chunk(len(ages), {"age": np.array(ages, dtype=np.float64)}, levels, unreadable or {})
 
 
 GOOD = chunk([20, 30], [0, 1], [0, 1])

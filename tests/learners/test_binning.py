@@ -30,7 +30,7 @@ from fedcredit.measures.measure import measure
 from fedcredit.models.queries import Histograms
 from fedcredit.units import Floats, Ints
 from tests.learners.studies import DIRECTED, table
-from tests.models.strategies import schema_of, schemas
+from tests.models.strategies import records_of, schema_of, schemas
 
 SEEDS = st.integers(0, 2**32)
 
@@ -145,9 +145,11 @@ def test_woe_of_a_large_table_is_that_of_its_counts() -> None:
 
     for f, bins in enumerate(binned.bins):
         goods, bads = _counts(f, bins.of_cell)
-        raw = np.log(goods / goods.sum()) - np.log(bads / bads.sum())
-        gap = np.abs(bins.woe - raw)
-        assert (gap < 3 * bins.woe_se).all()
+        known = np.minimum(goods, bads) > 30
+        assert known.sum() >= 3
+        raw = np.log(goods[known] / goods.sum()) - np.log(bads[known] / bads.sum())
+        gap = np.abs(bins.woe[known] - raw)
+        assert (gap < 3 * bins.woe_se[known]).all()
         assert gap.max() < 0.5
 
 
@@ -233,7 +235,7 @@ def test_children_add_up_to_their_parents(seed: int) -> None:
 def test_levels_that_agree_stay_as_they_are() -> None:
     """Without noise there is nothing to reconcile."""
     query = histogram_query(FINE)
-    value = measure(_records(FINE, 500), query).value
+    value = measure(records_of(FINE, 500, 4), query).value
     tables = next(iter(_levels(query, NoisyTotal(value, 16))))
 
     one = reconciled(value)
@@ -274,19 +276,5 @@ def test_labels_name_what_a_bin_holds() -> None:
     binned = fold_histograms(schema, histogram_query(schema), NoisyTotal(value, 16))
 
     assert set(binned.bins[0].labels) == {"0", "1", "2", "3", "missing"}
-    labels = sorted(binned.bins[1].labels)
-    assert len(labels) == 2
-    assert {name for label in labels for name in label.split(" or ")} == {
-        "own",
-        "rent",
-        "family",
-        "other",
-        "missing",
-    }
+    assert set(binned.bins[1].labels) == {"own", "rent", "family or other or missing"}
 
-
-def _records(schema: Schema, rows: int) -> Records:
-    """A table of the schema."""
-    from tests.models.strategies import records_of
-
-    return records_of(schema, rows, 4)

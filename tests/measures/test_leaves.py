@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fedcredit.data.schema import Schema
 from fedcredit.measures.leaves import sum_leaves
 from fedcredit.models.bins import bins_of
-from fedcredit.models.odds import probability_of_good
+from fedcredit.models.odds import residual
 from fedcredit.models.queries import Leaves
 from tests.models.strategies import queries, schemas, tables, whole
 
@@ -28,19 +28,18 @@ def test_each_sum_is_over_the_records_of_its_leaf_or_bin(
     batch = whole(records)
     features = query.model.scorecard.bins
     bins = bins_of(features, batch.cells)
-    good = probability_of_good(query.model.log_odds(batch.cells))
-    residual = (1 - batch.bad.astype(float)) - good
+    signals = residual(query.model.log_odds(batch.cells), batch.bad).tolist()
 
     expected: list[int] = []
     for tree in range(len(query.forest.feature)):
         leaf = query.forest.leaf(tree, bins)
-        steps = [round(float(one) * query.leaf_steps) for one in residual]
+        steps = [round(one * query.leaf_steps) for one in signals]
         expected += [
             sum(step for step, at in zip(steps, leaf, strict=True) if at == number)
             for number in range(query.forest.leaves)
         ]
     for column, feature in zip(bins, features, strict=True):
-        steps = [round(float(one) * query.bin_steps) for one in residual]
+        steps = [round(one * query.bin_steps) for one in signals]
         expected += [
             sum(step for step, at in zip(steps, column, strict=True) if at == rank)
             for rank in range(feature.woe.size)

@@ -73,8 +73,8 @@ def test_a_gradient_is_the_sum_of_residual_times_row(data: st.DataObject, schema
         row = [*row, 1.0]
         short = min(1.0, query.clip / math.hypot(*row))
         good = 0.5 * (1.0 + math.tanh(odds[record] / 2))
-        residual = good - (1 - int(batch.bad[record]))
-        expected += np.array(row) * short * residual
+        residual = (1 - int(batch.bad[record]) - good) / max(good, 1 - good)
+        expected -= np.array(row) * short * residual
     tolerance = (0.5 * batch.bad.size + 1e-6) * query.clip / query.steps
     # Where rounding would leave the ball, a row is moved back in: a further step each.
     assert (np.abs(found - expected) <= 3 * tolerance + 1e-9).all()
@@ -83,7 +83,7 @@ def test_a_gradient_is_the_sum_of_residual_times_row(data: st.DataObject, schema
 @settings(max_examples=40)
 @given(data=st.data(), schema=schemas())
 def test_a_good_and_a_bad_record_pull_in_opposite_ways(data: st.DataObject, schema: Schema) -> None:
-    """The last entry of a gradient is the sum of P(good) - good: its sign is known."""
+    """The last entry of a gradient is a sum of residuals: of one class their sign is known."""
     query = data.draw(queries(schema, "gradient"))
     assert isinstance(query, Gradient)
     records = data.draw(tables(schema, most=10))

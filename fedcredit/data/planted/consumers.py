@@ -176,7 +176,7 @@ CONSUMERS: Final = Schema(
 CONSUMER_OUTCOME: Final = Outcome(
     effects=(
         Curve(
-            "utilisation", (0.0, 0.3, 0.6, 1.0, 1.5), (0.5, 0.25, 0.0, -0.5, -0.8),
+            "utilisation", (0.0, 0.3, 0.6, 1.0, 1.5), (0.65, 0.3, -0.05, -0.65, -1.0),
             low=(0.0, 0.25), high=(0.65, 1.5), codes=((NOT_REVOLVING, 0.0),),
         ),
         Curve(
@@ -254,7 +254,7 @@ CONSUMER_OUTCOME: Final = Outcome(
         ),
         Levels("region", REGIONS, (0.0,) * 8, low=("coast", "hills"), high=("south", "valley")),
     ),
-    thin=-0.8,
+    thin=-1.1,
     thin_factor=2.0,
     alternative=tuple(
         column.name for column in CONSUMERS.features if column.block in ALTERNATIVE_BLOCKS

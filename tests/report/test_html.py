@@ -1,0 +1,117 @@
+"""The report is one file that runs nothing, asks for nothing and hides nothing."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from fedcredit.report.html import report_page
+from fedcredit.report.record import model_record
+from tests.report.made import findings
+from tests.scoring.made import KINDS
+
+EMPTY = {"meta", "br", "link", "img", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and whether each is closed in turn."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in EMPTY:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def page(kind: str = "boosting", **wishes: Any) -> str:
+    return report_page(model_record(findings(kind, **wishes)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("evaluated", [True, False])
+@pytest.mark.parametrize("made_up", [True, False])
+def test_it_runs_no_script_and_refers_to_nothing_outside(
+    kind: str, evaluated: bool, made_up: bool
+) -> None:
+    """Opening it tells nobody, and looks the same for ever."""
+    text = page(kind, evaluated=evaluated, made_up=made_up)
+    found = Page(text)
+    assert found.open == []
+    names = {name for name, _ in found.tags}
+    assert not names & {"script", "link", "img", "iframe", "object", "embed", "base", "form", "a"}
+    attributes = {name for _, attrs in found.tags for name in attrs}
+    assert not {name for name in attributes if name.startswith("on")}
+    assert not attributes & {"href", "src", "srcset", "xlink:href", "action", "style", "data"}
+    (style,) = re.findall(r"<style>(.*?)</style>", text, flags=re.DOTALL)
+    assert not re.search(r"url\(|@import|@font-face|expression|//", style)
+    assert not re.search(r"https?:", text)
+    assert "<svg" in text
+
+
+def test_texts_of_the_record_are_escaped() -> None:
+    """A study's name or a category cannot become markup."""
+    text = page()
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+    assert "other people&#39;s &lt;house&gt;" in text
+
+
+def test_it_leads_with_the_claim_in_force() -> None:
+    """The local figure stands first and largest; the other is named for what it needs."""
+    found = findings()
+    words = " ".join(" ".join(Page(page()).words).split())
+    local, masked = found.released.claim.epsilon_local, found.released.claim.epsilon
+    assert words.index("in force") < words.index("with masks")
+    assert words.index(f"{local:.2f}") < words.index(f"{masked:.2f}")
+    assert "in force: sums are opened one by one" in words
+    assert "not in force in this run" in words
+
+
+def test_made_up_records_are_called_so() -> None:
+    """And figures for an institution's own eyes are on no other report."""
+    assert "are made up" in page()
+    assert "own eyes" in page()
+    real = page(made_up=False)
+    assert "made up" not in real
+    assert "own eyes" not in real
+
+
+def test_every_institution_tier_and_variable_is_on_it() -> None:
+    text = page()
+    for name in ("bank-alder", "telco-elm", "outstanding", "[600, 650)", "income", "late", "home"):
+        assert name in text
+
+
+def test_an_adjustment_is_shown_where_there_is_one() -> None:
+    """The column is left out where it would hold zeros only."""
+    assert "adjustment" in page("additive")
+    assert "adjustment" not in page("scorecard")
+
+
+def test_it_serves_light_dark_and_paper() -> None:
+    text = page()
+    assert "prefers-color-scheme: dark" in text
+    assert "@media print" in text
+    assert 'lang="en"' in text
+    assert all(
+        'role="img"' in plot and "aria-label=" in plot for plot in re.findall(r"<svg[^>]*>", text)
+    )
