@@ -19,7 +19,11 @@ from fedcredit.units import Floats
 
 __all__ = ["id_texts", "levels", "marks_of_ids", "numbers"]
 
-_SYMBOLS: Final = {"number": "", "currency": r"[$€£¥,_\s]", "percent": r"[%\s]"}
+_SYMBOLS: Final = {
+    "currency": r"[$€£¥,_\s]",
+    "percent": r"[%\s]",
+    "decimal-comma": r"[$€£¥.\s]",
+}
 
 
 def numbers(column: Numeric, series: pl.Series) -> tuple[Floats, int]:
@@ -38,14 +42,17 @@ def numbers(column: Numeric, series: pl.Series) -> tuple[Floats, int]:
     texts, unreadable = _texts(series)
     if texts is None:
         return np.full(len(series), np.nan), unreadable
-    plain = texts.cast(pl.Float64, strict=False)
+    comma = column.format == "decimal-comma"  # here 1.200 is twelve hundred
+    plain = texts.clear(len(texts)) if comma else texts
+    plain = plain.cast(pl.Float64, strict=False)
     # Most columns are plain numbers: only what did not parse is looked at again.
     odd = (plain.is_null() & texts.is_not_null()).arg_true()
     if len(odd):
-        symbols = _SYMBOLS[column.format]
         again = texts.gather(odd).str.strip_chars()
-        again = again.str.replace_all(symbols, "") if symbols else again
         missing = again.is_in(list(MISSING_TEXTS))
+        if column.format != "number":
+            again = again.str.replace_all(_SYMBOLS[column.format], "")
+        again = again.str.replace(",", ".", literal=True) if comma else again
         parsed = again.cast(pl.Float64, strict=False)
         unreadable += int((parsed.is_null() & ~missing).sum())
         plain = plain.scatter(odd, parsed)

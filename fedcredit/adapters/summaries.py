@@ -30,12 +30,13 @@ from fedcredit.errors import DataError
 
 __all__ = ["describe_table"]
 
-_Nature = Literal["number", "currency", "percent", "text", "date", "other"]
+_Nature = Literal["number", "currency", "percent", "decimal-comma", "text", "date", "other"]
 
 _SHARE: Final = 0.98  # of the entries that are there must read as a number for a column to be one
 _PATTERNS: Final[tuple[tuple[_Nature, str], ...]] = (
     ("currency", r"^[-+]?\s*[$€£¥]?\s*[-+]?\d{1,3}([, ]?\d{3})*(\.\d*)?$"),
     ("percent", r"^[-+]?\d+(\.\d*)?\s*%$"),
+    ("decimal-comma", r"^[-+]?\d{1,3}(\.?\d{3})*(,\d*)?\s*€?$"),
 )
 _DATE: Final = (
     r"^(\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?([T ]\d{1,2}:.*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}( .*)?"
@@ -94,8 +95,8 @@ def _describe(series: pl.Series, before: Described | None) -> Described:
         if before is not None:
             texts = merge_texts(_as_texts(before.summary), texts)
         return Described(series.name, nature, texts)
-    written = nature if nature in ("currency", "percent") else "number"
-    summary = summary_of_numbers(*numbers(Numeric("any", "", 0, 1, format=written), series))
+    column = Numeric("any", "", 0, 1, format=nature)
+    summary = summary_of_numbers(*numbers(column, series))
     if before is not None:
         summary = merge_numbers(_as_numbers(before.summary), summary)
     return Described(series.name, nature, summary)

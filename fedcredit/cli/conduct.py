@@ -22,7 +22,15 @@ from fedcredit.models.released import Model
 from fedcredit.report.folder import FILES
 from fedcredit.units import InstitutionId
 
-__all__ = ["Conducted", "conduct", "models_alone", "renew_folder", "today", "write_run"]
+__all__ = [
+    "Conducted",
+    "conduct",
+    "models_alone",
+    "refuse_stranger",
+    "renew_folder",
+    "today",
+    "write_run",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,20 +111,30 @@ def write_run(folder: Path, files: Mapping[str, bytes]) -> None:
         raise _unwritable(folder, problem) from problem
 
 
+def refuse_stranger(folder: Path) -> None:
+    """Refuse a folder that holds other things than an earlier run; none at all is fine.
+
+    Raises:
+        ConfigError: it does, or it is no folder.
+    """
+    if folder.exists() and not (
+        folder.is_dir() and all(one.name in FILES for one in folder.iterdir())
+    ):
+        raise ConfigError(
+            f"{folder} holds other things than an earlier run", remedy="name another folder"
+        )
+
+
 def renew_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write a run folder, over an earlier one if there is one; anything else is left alone.
+    """Write a run folder, over an earlier one if there is one.
 
     Raises:
         ConfigError: ``folder`` holds other things than a run, or cannot be written.
     """
+    refuse_stranger(folder)
     if not folder.exists():
         write_run(folder, files)
         return
-    others = [one.name for one in folder.iterdir() if one.name not in FILES]
-    if others or not folder.is_dir():
-        raise ConfigError(
-            f"{folder} holds other things than an earlier run", remedy="name another folder"
-        )
     try:
         for name, data in files.items():
             write_file(folder / name, data)

@@ -50,10 +50,17 @@ def demo(
 
     with talking() as talk:
         talk.step("drawing the tables of six made-up institutions")
-        from fedcredit.cli.conduct import conduct, models_alone, renew_folder, today
+        from fedcredit.cli.conduct import (
+            conduct,
+            models_alone,
+            refuse_stranger,
+            renew_folder,
+            today,
+        )
         from fedcredit.cli.version import program_version
         from fedcredit.report.folder import findings_of, release_model, run_files
 
+        refuse_stranger(keep)
         plan, records = _made_up(seed, scale)
         done = conduct(plan, records, talk.watch("together", len(records)))
         released = release_model(done.result)

@@ -48,9 +48,8 @@ def encode_numbers(column: Numeric, values: Floats) -> Bytes8:
         The cells, uint8, shape ``(n,)``.
     """
     edges = column.edges
-    gaps = np.diff(edges)
-    if len(gaps) and (np.abs(gaps - gaps[0]) < 1e-6 * gaps[0]).all():
-        cells = _evenly_spaced(edges, values)
+    if len(edges) > 1 and _nearly_even(edges):
+        cells = _divided(edges, values)
     else:
         cells = np.searchsorted(edges, values, side="right").astype(np.uint8)
     for at, code in enumerate(column.special):
@@ -93,14 +92,20 @@ def level_cells(column: Categorical, texts: tuple[str, ...]) -> Bytes8:
     return table
 
 
-def _evenly_spaced(edges: Floats, values: Floats) -> Bytes8:
-    """What a search in ``edges`` would find: a division guesses, a comparison corrects.
+def _nearly_even(edges: Floats) -> bool:
+    """Whether each edge lies within half a gap of where even spacing would put it."""
+    even = np.linspace(edges[0], edges[-1], len(edges))
+    return bool((np.abs(edges - even) < 0.5 * (even[1] - even[0])).all())
 
-    Twice as fast as the search; counts and ages are the most frequent columns.
+
+def _divided(edges: Floats, values: Floats) -> Bytes8:
+    """What a search in nearly even edges would find: a division guesses, a comparison corrects.
+
+    Twice as fast as the search; most columns are counts, ages and shares.
     """
+    gap = (edges[-1] - edges[0]) / (len(edges) - 1)
     with np.errstate(invalid="ignore", over="ignore"):  # NaN is put right by the caller
-        place = np.floor((values - edges[0]) / (edges[1] - edges[0])) + 1.0
-        guess = np.clip(place, 0.0, len(edges)).astype(np.uint8)
+        guess = np.clip(np.floor((values - edges[0]) / gap) + 1.0, 0.0, len(edges)).astype(np.uint8)
     lows = np.concatenate(([-np.inf], edges))
     highs = np.concatenate((edges, [np.nan]))  # nothing lies above the last cell
     cells: Bytes8 = guess - (values < lows[guess]) + (values >= highs[guess])

@@ -56,7 +56,8 @@ class Numeric:
             continuous column. Edges lie half-way between two such values.
         scale: the size, in ``unit``, below which log spacing becomes linear. 0 chooses: none
             for "log" from a positive bound, 1 otherwise.
-        format: "number"; "currency" for texts such as "$1,200.00"; "percent" for "12.5 %".
+        format: how texts are read: "number"; "currency", as in "$1,200.00"; "percent", as in
+            "12.5 %"; "decimal-comma", as in "1.200,00".
         description: one sentence for people.
     """
 
@@ -76,7 +77,7 @@ class Numeric:
     draft: bool = False
     step: float = 0.0
     scale: float = 0.0
-    format: Literal["number", "currency", "percent"] = "number"
+    format: Literal["number", "currency", "percent", "decimal-comma"] = "number"
     description: str = ""
 
     def __post_init__(self) -> None:

@@ -29,6 +29,7 @@ _MAYBE_CODES: Final = frozenset(
     + [float(10**length - less) for length in (2, 3, 4, 5) for less in (2, 3, 4)]
     + [-1.0, -2.0, -3.0, -4.0, -5.0, -6.0]
 )
+_WRITTEN: Final = ("currency", "percent", "decimal-comma")
 _CATEGORIES: Final = 40
 _CODES: Final = 60
 _WORDS: Final[Mapping[str, str]] = {
@@ -40,6 +41,7 @@ _WORDS: Final[Mapping[str, str]] = {
     r"|housing|mode|band|month|weekday|cluster|segment",
     "count": r"n|no|num|number|count|amt|amount|total|sum|avg|mean|max|min|rate|ratio|create\w*"
     r"|retain\w*|months|days|years",
+    "date": r"date|dt|datum|timestamp|dob|birthdate",
     "protected": r"sex|gender|age|race|ethnicity|ethnic|marital|marriage|nationality|religion"
     r"|foreign|birth|birthdate|disability|pregnant|citizenship|native|dob",
 }
@@ -61,11 +63,11 @@ class Described:
     Attributes:
         name: the column's name.
         nature: what its entries are.
-        summary: ``Numbers`` for "number", "currency" and "percent", else ``Texts``.
+        summary: ``Texts`` for "text", "date" and "other", else ``Numbers``.
     """
 
     name: str
-    nature: Literal["number", "currency", "percent", "text", "date", "other"]
+    nature: Literal["number", "currency", "percent", "decimal-comma", "text", "date", "other"]
     summary: Numbers | Texts
 
 
@@ -171,7 +173,8 @@ def _of_numbers(column: Described, summary: Numbers) -> Column | LeftOut | Named
     if summary.whole and _says(column.name, "name") and distinct(summary) > _CODES:
         return LeftOut("many codes or ids: group them into categories first")
     ends = (*summary.lowest, *summary.highest)
-    if summary.whole and all(_is_date(number) for number in ends):
+    as_date = all(map(_is_date, ends)) or (summary.many and _says(column.name, "date"))
+    if summary.whole and as_date:
         return LeftOut("a date written as a number: derive an age or a duration from it")
     few = not summary.many and len(summary.values) <= _CODES
     named_code = _says(column.name, "code") and not _says(column.name, "count")
@@ -213,7 +216,7 @@ def _numeric(column: Described, bulk: Numbers, codes: tuple[float, ...]) -> Nume
         draft=True,
         step=1.0 if bulk.whole else 0.0,
         scale=scale,
-        format=column.nature if column.nature in ("currency", "percent") else "number",
+        format=column.nature if column.nature in _WRITTEN else "number",
     )
 
 
@@ -233,10 +236,10 @@ def _special(summary: Numbers) -> tuple[float, ...]:
         codes.append(high[-1])  # 365243 above days that are negative
     below = [number for number in low if number < 0 and number in _MAYBE_CODES]
     rest = next((number for number in low if number not in below), None)
-    # -9 below counts, -9999 below amounts
     if below and rest is not None and max(below) < rest:
-        if rest >= 0 or (max(below) < 2 * rest and max(below) <= -90):
-            codes += below
+        never_negative = rest >= 0  # -9 below counts
+        far_below = max(below) < 2 * rest and max(below) <= -90  # -9999 below amounts
+        codes += below if never_negative or far_below else []
     return tuple(sorted(codes))
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedcredit.data.schema import (
@@ -59,7 +59,7 @@ categories = ["f", "m"]
 protected = true
 """
 
-names = st.text(min_size=1).filter(lambda text: bool(text.strip()) and text.isprintable())
+names = st.text(st.characters(categories=("L", "N", "P", "S")), min_size=1, max_size=12)
 texts = st.text(st.characters(codec="utf-8"), max_size=30)
 
 
@@ -124,6 +124,7 @@ def test_what_is_written_is_read_back(schema: Schema) -> None:
     assert write_schema(again) == text
 
 
+@settings(max_examples=20)  # two schemas take long to draw
 @given(one=schemas(), other=schemas())
 def test_two_contracts_never_share_a_digest(one: Schema, other: Schema) -> None:
     assert (one.digest() == other.digest()) == (one == other)

@@ -41,9 +41,7 @@ __all__ = [
 ]
 
 DIRECTED: Final = schema_of(
-    Numeric(
-        "income", "EUR", 0.0, 8000.0, cells=64, special=(-9.0,), direction="risk-down"
-    ),
+    Numeric("income", "EUR", 0.0, 8000.0, cells=64, special=(-9.0,), direction="risk-down"),
     Numeric("late", "payments", 0.0, 5.0, step=1.0, direction="risk-up"),
     Categorical("home", ("own", "rent", "family"), other=True),
     Numeric("age", "years", 18.0, 90.0, cells=120),
@@ -65,7 +63,12 @@ SEED: Final = bytes(range(16))
 
 
 def table(
-    seed: int, rows: int, schema: Schema = DIRECTED, *, held_out: float = 0.2, shuffled: bool = False
+    seed: int,
+    rows: int,
+    schema: Schema = DIRECTED,
+    *,
+    held_out: float = 0.2,
+    shuffled: bool = False,
 ) -> Records:
     """Records whose risk follows three of four features, one of them with a bend.
 
@@ -185,4 +188,3 @@ def _pieces(value: object) -> Iterator[bytes]:
             yield from _pieces(getattr(value, field.name))
     else:
         yield repr(value).encode()
-

@@ -15,7 +15,7 @@ from fedcredit.data.synthetic import consortium, records_of
 from fedcredit.learners.directions import isotonic, keep_directions
 from fedcredit.learners.program import Learner
 from fedcredit.learners.registry import LEARNERS
-from fedcredit.models.bins import Additive, FeatureBins, Scorecard, bins_of
+from fedcredit.models.bins import Additive, FeatureBins, Scorecard
 from fedcredit.models.released import Model
 from fedcredit.models.trees import Boosted, Forest
 from fedcredit.units import Bytes8, Floats, Ints
@@ -26,9 +26,7 @@ ROUNDING = 1e-9
 
 
 @given(
-    points=st.lists(
-        st.tuples(st.floats(-100, 100), st.floats(0.1, 100)), min_size=1, max_size=30
-    ),
+    points=st.lists(st.tuples(st.floats(-100, 100), st.floats(0.1, 100)), min_size=1, max_size=30),
     sign=st.sampled_from((1, -1)),
 )
 def test_isotonic_is_scikit_learns(points: list[tuple[float, float]], sign: int) -> None:
@@ -230,13 +228,3 @@ def test_a_model_without_its_directions_would_break_them() -> None:
     free = trained(LEARNERS[2], records, 8.0)
 
     assert every_step_holds(free, wrong, cells_of(records)[:, :50]) < -0.1
-
-
-def test_bins_of_the_drawn_records_are_their_cells() -> None:
-    """What `Drawn.cells` says of itself."""
-    bins = (
-        FeatureBins("f", np.arange(3, dtype=np.uint8), ("",) * 3, *(np.ones(3) for _ in range(4))),
-    )
-    cells = np.array([[0, 1, 2]], dtype=np.uint8)
-
-    assert bins_of(bins, cells).tolist() == cells.tolist()

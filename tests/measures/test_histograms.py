@@ -50,7 +50,9 @@ def test_each_count_is_that_of_its_cell_level_and_class(
                     coarse = range(-(-query.ordered[f] // group))
                     expected += [inside.count(cell) for cell in coarse]
 
-    assert count_cells(records.batches(), query).tolist() == expected
+    found = count_cells(records.batches(), query)
+
+    assert found.tolist() == [count * query.steps for count in expected]
 
 
 def test_cells_without_order_are_counted_on_the_finest_level_alone() -> None:
@@ -80,7 +82,7 @@ def test_each_score_count_is_that_of_its_bin_and_class(data: st.DataObject, sche
     assert isinstance(query, ScoreHistogram)
     records = data.draw(tables(schema, most=20))
 
-    found = count_scores(records.batches(), query).reshape(2, -1)
+    found = count_scores(records.batches(), query).reshape(2, -1) // query.steps
 
     edges = [-np.inf, *query.edges.tolist(), np.inf]
     batch = whole(records)

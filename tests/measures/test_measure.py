@@ -232,7 +232,7 @@ def boosted(intercept: float) -> Boosted:
 SURELY_BAD = -1e4  # of a good record: its residual is 1
 
 TIGHT: dict[str, tuple[Query, Records, float]] = {
-    "histograms": (Histograms((9,) * 16, (1,) * 16, ((1, 2, 4),) * 16), ONE_TRAINED, 1.0),
+    "histograms": (Histograms((9,) * 16, (1,) * 16, ((1, 2, 4),) * 16, 16), ONE_TRAINED, 1.0),
     # Of 16 equal numbers all products but the squares count: 15/16 of the bound.
     "moments": (
         Moments(
@@ -248,7 +248,7 @@ TIGHT: dict[str, tuple[Query, Records, float]] = {
         ONE_TRAINED,
         1.0,
     ),
-    "score-histogram": (ScoreHistogram(boosted(0.0), np.zeros(1)), ONE_HELD_OUT, 1.0),
+    "score-histogram": (ScoreHistogram(boosted(0.0), np.zeros(1), 16), ONE_HELD_OUT, 1.0),
 }
 
 

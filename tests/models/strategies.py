@@ -197,6 +197,7 @@ def queries(draw: st.DrawFn, schema: Schema, kind: str) -> Query:
                 ordered,
                 tuple(all_ - some for all_, some in zip(every, ordered, strict=True)),
                 tuple((1, *sorted(draw(groups))) for _ in ordered),
+                steps,
             )
         case "moments":
             card = model_of("scorecard", schema, int(rng.integers(2**32)))
@@ -222,7 +223,7 @@ def queries(draw: st.DrawFn, schema: Schema, kind: str) -> Query:
         case _:
             model = draw(models(schema))
             edges = np.unique(rng.normal(size=draw(st.integers(1, 9))) * 3)
-            return ScoreHistogram(model, edges)
+            return ScoreHistogram(model, edges, steps)
 
 
 def any_query(schema: Schema) -> st.SearchStrategy[Query]:

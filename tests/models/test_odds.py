@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedcredit.models.odds import curvature, probability_of_good, residual
+from fedcredit.models.odds import curvature, probability_of_good, residual, variation
 
 ANY = st.floats(allow_nan=False, allow_infinity=True)
 
@@ -92,3 +92,14 @@ def test_curvature_is_the_slope_of_the_expected_residual(log_odds: float) -> Non
 @given(log_odds=ANY)
 def test_curvature_is_never_negative(log_odds: float) -> None:
     assert 0.0 <= float(curvature(np.array([log_odds]))[0]) <= 0.5
+
+
+@given(log_odds=st.floats(-30, 30))
+def test_variation_is_the_variance_of_the_residual(log_odds: float) -> None:
+    """Its mean is 0 at the true probability, so that of its square."""
+    good = 1.0 / (1.0 + math.exp(-log_odds))
+    both = residual(np.array([log_odds, log_odds]), np.array([0, 1], dtype=np.uint8))
+
+    (found,) = variation(np.array([log_odds])).tolist()
+
+    assert found == pytest.approx(good * both[0] ** 2 + (1 - good) * both[1] ** 2, rel=1e-6)

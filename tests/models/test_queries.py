@@ -39,11 +39,11 @@ BOOSTED = cast("Boosted", model_of("boosting", SCHEMA, 8, trees=2))
 TABLES = tuple(feature.of_cell for feature in CARD.bins)
 VALUES = tuple(feature.woe for feature in CARD.bins)
 GOOD: Mapping[str, Query] = {
-    "histograms": Histograms((9, 0, 6), (2, 4, 1), ((1, 4), (1,), (1, 2))),
+    "histograms": Histograms((9, 0, 6), (2, 4, 1), ((1, 4), (1,), (1, 2)), 16),
     "moments": Moments(TABLES, (VALUES, VALUES), 2.5, 100),
     "gradient": Gradient(CARD, 2.5, 1000),
     "leaves": Leaves(BOOSTED, BOOSTED.forest, 10, 20),
-    "score-histogram": ScoreHistogram(BOOSTED, np.linspace(-1.0, 1.0, 11)),
+    "score-histogram": ScoreHistogram(BOOSTED, np.linspace(-1.0, 1.0, 11), 16),
 }
 
 
@@ -218,6 +218,8 @@ MALFORMED: dict[str, Callable[[], object]] = {
     "steps that are no integer": lambda: Gradient(CARD, 1.0, cast("int", 1.0)),
     "steps that are a truth value": lambda: Gradient(CARD, 1.0, cast("int", True)),
     "more steps than add up exactly": lambda: Gradient(CARD, 1.0, (1 << 20) + 1),
+    "a count without steps": lambda: Histograms((9,), (2,), ((1,),), 0),
+    "a score count without steps": lambda: ScoreHistogram(CARD, np.zeros(1), 0),
     "no steps in a leaf": lambda: Leaves(BOOSTED, BOOSTED.forest, 0, 1),
     "no steps in a bin": lambda: Leaves(BOOSTED, BOOSTED.forest, 1, 0),
     "trees of depth 0": lambda: Leaves(BOOSTED, forest(0, 0, 0), 1, 1),
@@ -299,7 +301,7 @@ def test_dim_and_sensitivity_follow_from_public_fields(data: st.DataObject, sche
                 for f in range(features)
                 for g in query.groups[f]
             ]
-            expected = 2 * sum(levels), len(levels)
+            expected = 2 * sum(levels), len(levels) * query.steps**2
         case Moments():
             pairs = [(one, two) for two in range(features) for one in range(two)]
             blocks = len(query.values)
@@ -314,7 +316,7 @@ def test_dim_and_sensitivity_follow_from_public_fields(data: st.DataObject, sche
                 trees * query.leaf_steps**2 + features * query.bin_steps**2,
             )
         case ScoreHistogram():
-            expected = 2 * (query.edges.size + 1), 1
+            expected = 2 * (query.edges.size + 1), query.steps**2
 
     assert (query.dim, query.sensitivity_squared) == expected
     assert type(query.dim) is int

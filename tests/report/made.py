@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from fedcredit.federation.study import Study, draw_up
@@ -23,7 +25,7 @@ NAMES = tuple(
 def evaluation(kind: str, seed: int = 1, records: int = 9000) -> Evaluation:
     """Noisy score histograms of goods and bads, read as metrics."""
     draw = np.random.default_rng(seed)
-    query = evaluation_query(model(kind))
+    query = replace(evaluation_query(model(kind)), steps=1)
     odds = draw.normal(2.6, 1.1, records), draw.normal(1.2, 1.0, records // 10)
     bins = query.edges.size + 1
     counts = [np.bincount(np.searchsorted(query.edges, one), minlength=bins) for one in odds]

@@ -33,7 +33,7 @@ def records(seed: int) -> Records:
 
 
 @cache
-def study(*, evaluate: bool = True) -> tuple[StudyResult, dict[str, tuple[Entry, ...]]]:
+def study(*, evaluate: bool) -> tuple[StudyResult, dict[str, tuple[Entry, ...]]]:
     """A small study that was really run."""
     wanted = Study(
         name="small", purpose="a test", learner="scorecard", salt="00" * 16, seed="11" * 16,
@@ -61,7 +61,7 @@ def test_every_file_is_there() -> None:
 
 def test_the_model_and_the_plan_read_back() -> None:
     """Each file is complete in itself, and all name the same plan."""
-    written, (result, _) = files(), study()
+    written, (result, _) = files(), study(evaluate=True)
     model = read_model(written["model.safetensors"], written["manifest.json"])
     schema = read_schema(written["schema.toml"].decode(), "schema.toml")
     plan = plan_from_json(written["plan.json"].decode(), "plan.json", schema)
@@ -75,7 +75,7 @@ def test_the_model_and_the_plan_read_back() -> None:
 
 def test_charges_are_the_books() -> None:
     """Line by line, each institution's own entries, from which the claim follows."""
-    _, books = study()
+    _, books = study(evaluate=True)
     lines = [json.loads(line) for line in files()["charges.jsonl"].splitlines()]
     for name in NAMES:
         own = [{k: v for k, v in line.items() if k != "institution"} for line in lines
@@ -85,7 +85,7 @@ def test_charges_are_the_books() -> None:
 
 def test_without_books_the_charges_are_the_events() -> None:
     """A coordinator does not see its institutions' books; what it asked for, it knows."""
-    result, _ = study()
+    result, _ = study(evaluate=True)
     lines = [json.loads(line) for line in files(with_books=False)["charges.jsonl"].splitlines()]
     assert len(lines) == len(result.events)
     assert {line["entry"] for line in lines} == {"charge"}

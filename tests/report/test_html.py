@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
-from typing import Any
 
 import pytest
 
@@ -42,8 +41,8 @@ class Page(HTMLParser):
         self.words.append(data)
 
 
-def page(kind: str = "boosting", **wishes: Any) -> str:
-    return report_page(model_record(findings(kind, **wishes)))
+def page(kind: str = "boosting", *, evaluated: bool = True, made_up: bool = True) -> str:
+    return report_page(model_record(findings(kind, evaluated=evaluated, made_up=made_up)))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -35,7 +36,7 @@ def test_a_roc_curve_never_runs_backwards(goods: list[float], bads: list[float])
     plot = str(roc_plot(goods[:length], bads[:length]))
     (path,) = re.findall(r'class="curve accent" points="([^"]*)"', plot)
     points = [tuple(map(float, pair.split(","))) for pair in path.split()]
-    assert all(a[0] <= b[0] and a[1] >= b[1] for a, b in zip(points, points[1:], strict=False))
+    assert all(a[0] <= b[0] and a[1] >= b[1] for a, b in pairwise(points))
     assert points[0] != points[-1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import assume, given
@@ -19,7 +20,7 @@ def test_ticks_are_round_and_inside(low: float, span: float, wanted: int) -> Non
     ticks = ticks_between(low, low + span, wanted)
     assert len(ticks) <= wanted + 2
     assert all(low - 1e-6 * span <= tick <= low + span * (1 + 1e-6) for tick in ticks)
-    steps = {round(b - a, 6) for a, b in zip(ticks, ticks[1:], strict=False)}
+    steps = {round(b - a, 6) for a, b in pairwise(ticks)}
     assert len(steps) <= 1 or max(steps) - min(steps) < 1e-5 * span
 
 

@@ -20,7 +20,6 @@ __all__ = [
     "CONSUMER_OUTCOME",
     "EMPLOYMENTS",
     "FIRST_VINTAGE",
-    "HISTORY",
     "MONTHS",
     "NEVER_COLLECTED",
     "NOT_REVOLVING",
@@ -43,7 +42,6 @@ EMPLOYMENTS: Final = (
     "unemployed",
 )
 REGIONS: Final = ("coast", "hills", "lakes", "north", "plain", "south", "valley", "capital")
-HISTORY: Final = "credit-history"
 ALTERNATIVE_BLOCKS: Final = ("e-commerce", "utility", "mobile")
 
 _HISTORY = (

@@ -42,7 +42,8 @@ class Planted:
         own_contrast: mean of the column's own curve in the high range less that in the low one.
         log_odds_contrast: WoE of the high range less WoE of the low one, other columns going
             along as they do: what a table of one feature shows.
-        standard_error: of ``log_odds_contrast``, because the reference is finite.
+        standard_error: of ``log_odds_contrast``, because the reference is finite; a little too
+            small, as customers of several institutions count as several people.
     """
 
     feature: str

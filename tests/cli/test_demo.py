@@ -1,0 +1,126 @@
+"""The demo tells the whole story, honestly, and leaves a folder that can be used."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+
+from fedcredit.cli.main import main
+from fedcredit.report.folder import FILES
+from fedcredit.scoring.model import read_model
+from fedcredit.scoring.points import tier_of
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = {"north-bank", "south-bank", "direct-bank", "telco", "utility", "shop"}
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """The folder of a demo, and what it said on standard output and standard error."""
+    keep = tmp_path_factory.mktemp("below") / "a" / "demo"
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setenv("OMP_NUM_THREADS", "1")
+        assert main(["demo", "--scale", "0.05", "--keep", str(keep)]) == 0
+    return keep, out.getvalue(), err.getvalue()
+
+
+def test_it_shows_what_each_gains(told: tuple[Path, str, str]) -> None:
+    """AUC alone and together, and that such figures are for the institution's own eyes."""
+    _, out, _ = told
+    for name in NAMES:
+        assert re.search(rf"(?m)^{name} +0\.\d{{3}} +0\.\d{{3}} +[+-]0\.\d{{3}}$", out)
+    assert "own eyes" in out
+    assert re.search(r"(?m)^AUC 0\.\d{3} ± 0\.\d{3}, Gini ", out)
+
+
+def test_it_leads_with_the_claim_in_force(told: tuple[Path, str, str]) -> None:
+    """Epsilon of a record and of a person at 1, 2 and 3 institutions; 1.00 needs the masks."""
+    _, out, err = told
+    assert re.search(r"record +person: m = 1 +m = 2 +m = 3", out)
+    rows = r"in force: sums are opened one by one +2\.14{m}\nwith masks +1\.00{m}\n"
+    assert re.search(rows.replace("{m}", r"( +\d\.\d\d){3}"), out)
+    assert "round 10 of 10, score histogram: 6 of 6 answered, ε 2.14 in force, 1.00 with" in err
+
+
+def test_a_sample_applicant_has_a_score_and_its_tier(told: tuple[Path, str, str]) -> None:
+    _, out, _ = told
+    ((score, tier),) = re.findall(r"A sample applicant: (\d+) points, (\w+), PD", out)
+    assert 350 <= int(score) <= 950
+    assert tier_of(int(score)).name == tier
+
+
+def test_the_folder_can_be_used(told: tuple[Path, str, str]) -> None:
+    """The report, and a model that reads back and says what is in force."""
+    keep, out, _ = told
+    assert f"The report: {keep}/report.html" in out
+    assert sorted(one.name for one in keep.iterdir()) == sorted(FILES)
+    weights = (keep / "model.safetensors").read_bytes()
+    assert read_model(weights, (keep / "manifest.json").read_bytes()).in_force == "local"
+    assert "are made up" in (keep / "report.html").read_text("utf-8")
+
+
+def test_a_second_demo_replaces_the_first_opens_no_connection_and_speaks_json(
+    told: tuple[Path, str, str],
+) -> None:
+    """Python tells an audit hook of every socket that is connected and every name looked up."""
+    keep, _, _ = told
+    before = (keep / "model.safetensors").read_bytes()
+    code = """
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+seen = []
+def hook(event, arguments):
+    if event in ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto"):
+        seen.append(event)
+sys.addaudithook(hook)
+from fedcredit.cli.main import main
+status = main(["demo", "--scale", "0.01", "--json", "--keep", sys.argv[1]])
+sys.exit(status or len(seen))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(keep)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert {one["institution"] for one in found["own"]} == NAMES
+    assert found["claims"]["in_force_name"] == "local"
+    assert found["claims"]["with_masks"]["epsilon"] == pytest.approx(1, abs=1e-3)
+    assert found["report"] == str(keep / "report.html")
+    record = json.loads((keep / "model_record.json").read_text("utf-8"))
+    assert record["own"] == found["own"]
+    assert (keep / "model.safetensors").read_bytes() != before
+
+
+@pytest.mark.parametrize("stranger", ["folder", "file"])
+def test_it_overwrites_nothing_but_an_earlier_run(
+    stranger: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Somebody's folder is left as it was, and he is told before any work is done."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    keep = tmp_path / "mine"
+    if stranger == "folder":
+        keep.mkdir()
+        (keep / "thesis.tex").write_text("precious")
+    else:
+        keep.write_text("precious")
+    assert main(["demo", "--keep", str(keep)]) == 1
+    shown = capsys.readouterr()
+    assert "fix: name another folder" in shown.err
+    assert "round" not in shown.err
+    left = ["mine", "thesis.tex"] if stranger == "folder" else ["mine"]
+    assert sorted(one.name for one in tmp_path.rglob("*")) == left
