@@ -155,8 +155,7 @@ def _opened(path: Path, forced: str) -> TableFile:
 
 def _csv_header(path: Path) -> tuple[str, tuple[str, ...]]:
     """A CSV file's separator and column names."""
-    with path.open("rb") as file:
-        line = file.readline(1 << 20)
+    line = guarded(path, "csv", partial(_first_line, path))
     if not line.strip():
         raise DataError(f"{path} has no header line", remedy="give a CSV with one header line")
     text = guarded(path, "csv", partial(line.decode, "utf-8-sig"))
@@ -168,6 +167,12 @@ def _csv_header(path: Path) -> tuple[str, tuple[str, ...]]:
             f"{path} has two columns of one name", remedy="give each column a name of its own"
         )
     return separator, names
+
+
+def _first_line(path: Path) -> bytes:
+    """The first line of a file, or what of it fits into a megabyte."""
+    with path.open("rb") as file:
+        return file.readline(1 << 20)
 
 
 def _csv_frames(file: TableFile, columns: list[str]) -> Iterator[pl.DataFrame]:

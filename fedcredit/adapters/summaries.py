@@ -8,7 +8,7 @@ or texts.
 from __future__ import annotations
 
 from functools import partial
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias, cast
 
 import numpy as np
 import polars as pl
@@ -16,7 +16,7 @@ import polars as pl
 from fedcredit.adapters.frames import TableFile, files_of, frames, guarded
 from fedcredit.adapters.series import levels, numbers
 from fedcredit.data.cells import MISSING_TEXTS
-from fedcredit.data.columns import Numeric
+from fedcredit.data.columns import NumberFormat, Numeric
 from fedcredit.data.draft_columns import Described
 from fedcredit.data.summary import (
     Numbers,
@@ -30,7 +30,7 @@ from fedcredit.errors import DataError
 
 __all__ = ["describe_table"]
 
-_Nature = Literal["number", "currency", "percent", "decimal-comma", "text", "date", "other"]
+_Nature: TypeAlias = NumberFormat | Literal["text", "date", "other"]
 
 _SHARE: Final = 0.98  # of the entries that are there must read as a number for a column to be one
 _PATTERNS: Final[tuple[tuple[_Nature, str], ...]] = (
@@ -95,7 +95,7 @@ def _describe(series: pl.Series, before: Described | None) -> Described:
         if before is not None:
             texts = merge_texts(_as_texts(before.summary), texts)
         return Described(series.name, nature, texts)
-    column = Numeric("any", "", 0, 1, format=nature)
+    column = Numeric("any", "", 0, 1, format=cast("NumberFormat", nature))
     summary = summary_of_numbers(*numbers(column, series))
     if before is not None:
         summary = merge_numbers(_as_numbers(before.summary), summary)

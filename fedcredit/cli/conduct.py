@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -24,9 +25,9 @@ from fedcredit.units import InstitutionId
 
 __all__ = [
     "Conducted",
+    "check_folder",
     "conduct",
     "models_alone",
-    "refuse_stranger",
     "renew_folder",
     "today",
     "write_run",
@@ -111,15 +112,27 @@ def write_run(folder: Path, files: Mapping[str, bytes]) -> None:
         raise _unwritable(folder, problem) from problem
 
 
-def refuse_stranger(folder: Path) -> None:
-    """Refuse a folder that holds other things than an earlier run; none at all is fine.
+def check_folder(folder: Path, *, renew: bool) -> None:
+    """Refuse, before any work is done, a folder that could not be written afterwards.
+
+    Args:
+        folder: where a run shall go.
+        renew: whether an earlier run may be there.
 
     Raises:
-        ConfigError: it does, or it is no folder.
+        ConfigError: it exists, or holds other things than an earlier run; or there is no
+            place for it.
     """
-    if folder.exists() and not (
-        folder.is_dir() and all(one.name in FILES for one in folder.iterdir())
-    ):
+    place = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if folder.exists() and not renew:
+        raise ConfigError(
+            f"{folder} exists", remedy="name a new folder with --out, or remove that one"
+        )
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise ConfigError(
+            f"{folder} cannot be written", remedy="name a folder that this user may write to"
+        )
+    if place == folder and any(one.name not in FILES for one in folder.iterdir()):
         raise ConfigError(
             f"{folder} holds other things than an earlier run", remedy="name another folder"
         )
@@ -131,7 +144,7 @@ def renew_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     Raises:
         ConfigError: ``folder`` holds other things than a run, or cannot be written.
     """
-    refuse_stranger(folder)
+    check_folder(folder, renew=True)
     if not folder.exists():
         write_run(folder, files)
         return

@@ -31,16 +31,17 @@ def demo(
         Path, typer.Option(help="Folder for the run; an earlier run there is replaced.")
     ] = Path("fedcredit-demo"),
     scale: Annotated[
-        float, typer.Option(help="Size of the tables; 1 is 120,000 records in all.")
-    ] = 1.0,
+        float, typer.Option(help="Size of the tables; 0.5 is 60,000 records in all.")
+    ] = 0.5,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Six made-up institutions train one private model together; nothing leaves this machine.
 
-    Three banks, a telco, a utility and a shop, at epsilon 1 per record. Shows what each
-    would have learned alone, what they learn together, what it costs in privacy, and the
-    score of a sample applicant; leaves a report behind.
+    Three banks, a telco, a utility and a shop, at epsilon 1 per record once sums are masked;
+    the larger figure that is in force until then is shown first. Shows what each would
+    have learned alone, what they learn together, what it costs in privacy, and the score
+    of a sample applicant; leaves a report behind.
 
     Exit status: 0 done; 1 the folder cannot be written; 2 wrong usage.
 
@@ -51,16 +52,16 @@ def demo(
     with talking() as talk:
         talk.step("drawing the tables of six made-up institutions")
         from fedcredit.cli.conduct import (
+            check_folder,
             conduct,
             models_alone,
-            refuse_stranger,
             renew_folder,
             today,
         )
         from fedcredit.cli.version import program_version
         from fedcredit.report.folder import findings_of, release_model, run_files
 
-        refuse_stranger(keep)
+        check_folder(keep, renew=True)
         plan, records = _made_up(seed, scale)
         done = conduct(plan, records, talk.watch("together", len(records)))
         released = release_model(done.result)

@@ -56,7 +56,7 @@ def simulate(
     with talking() as talk:
         talk.step(f"reading {file}")
         from fedcredit.adapters.schemas import load_schema
-        from fedcredit.cli.conduct import conduct, today, write_run
+        from fedcredit.cli.conduct import check_folder, conduct, today, write_run
         from fedcredit.cli.version import program_version
         from fedcredit.federation.study import draw_up, read_study
         from fedcredit.learners.registry import learner_named
@@ -64,10 +64,7 @@ def simulate(
 
         wanted = read_study(_text(file), str(file))
         folder = out or Path("runs") / _slug(wanted.name)
-        if folder.exists():
-            raise ConfigError(
-                f"{folder} exists", remedy="name a new folder with --out, or remove that one"
-            )
+        check_folder(folder, renew=False)
         schema = load_schema(file.parent / wanted.schema)
         records = _institutions(wanted, schema, file.parent, talk)
         plan = draw_up(wanted, learner_named(wanted.learner), schema, list(records))

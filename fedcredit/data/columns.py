@@ -23,9 +23,19 @@ import numpy as np
 from fedcredit.errors import SchemaError
 from fedcredit.units import Floats
 
-__all__ = ["CELLS_LIMIT", "Categorical", "Column", "Numeric", "canonical_text", "plain_number"]
+__all__ = [
+    "CELLS_LIMIT",
+    "Categorical",
+    "Column",
+    "NumberFormat",
+    "Numeric",
+    "canonical_text",
+    "plain_number",
+]
 
 CELLS_LIMIT: Final = 255
+NumberFormat: TypeAlias = Literal["number", "currency", "percent", "decimal-comma"]
+
 _UNLESS_PROTECTED: Final = cast("bool", None)  # stands for `not protected` until __post_init__
 
 
@@ -77,7 +87,7 @@ class Numeric:
     draft: bool = False
     step: float = 0.0
     scale: float = 0.0
-    format: Literal["number", "currency", "percent", "decimal-comma"] = "number"
+    format: NumberFormat = "number"
     description: str = ""
 
     def __post_init__(self) -> None:

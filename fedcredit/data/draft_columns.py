@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
 
-from fedcredit.data.columns import Categorical, Column, Numeric, canonical_text, plain_number
+from fedcredit.data.columns import (
+    Categorical,
+    Column,
+    NumberFormat,
+    Numeric,
+    canonical_text,
+    plain_number,
+)
 from fedcredit.data.summary import Numbers, Texts, distinct, typical_size, without
 
 __all__ = ["Described", "LeftOut", "Named", "draft_column", "frequent"]
@@ -67,7 +74,7 @@ class Described:
     """
 
     name: str
-    nature: Literal["number", "currency", "percent", "decimal-comma", "text", "date", "other"]
+    nature: NumberFormat | Literal["text", "date", "other"]
     summary: Numbers | Texts
 
 

@@ -27,11 +27,11 @@ __all__ = ["Binned", "fold_histograms", "histogram_query"]
 
 MOST_COARSE = 48  # levels are added until so few ordered groups remain
 BRANCH = 4
-BINS = 32  # a bin may close at 1/32 of all records or of all bads
+BINS = 28  # a bin may close at 1/28 of all records or of all bads
 FEWEST = 15.0  # and with at least so many expected bads, whatever the noise
 PRIOR = 30.0  # pseudo-records of the base rate in every bin's WoE
 STEP_VARIANCE = 0.15  # of the random walk that WoE follows from bin to bin
-LEVEL_PRECISION = 0.5  # of WoE around 0: 1 / (sqrt(2) log-odds) squared
+LEVEL_PRECISION = 0.1  # of WoE around 0: 1 / (3.2 log-odds) squared
 MOST_WOE = 4.0
 
 

@@ -5,7 +5,7 @@
 
 The forest is drawn once, from public randomness and released numbers, and every later
 round speaks about the same values, so that no round's budget is lost on values that a
-next forest would throw away (docs/adr/0009-one-forest.md).
+next forest would throw away (docs/adr/0010-one-forest.md).
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 PRIOR_COEFFICIENT = 0.3  # about what correlated WoE share between them
-PRIOR_SD = 0.3
+PRIOR_SD = 0.4
 NEWTON_STEPS = 12
 
 

@@ -32,7 +32,7 @@ from fedcredit.units import Floats, Ints
 
 __all__ = ["Partition", "fold_leaves", "leaves_query", "start_partition"]
 
-PRIOR_VARIANCE = 0.8  # tau: of a value, in the unit of phi
+PRIOR_VARIANCE = 0.5  # tau: of a value, in the unit of phi
 DAMPING = 0.8  # of each move towards the posterior mean: the curvature is a stand-in's
 SOLVER_STEPS = 40
 

@@ -6,7 +6,7 @@
     gradient     -> Newton step; the scorecard
 
 A measured Hessian in the second round was no better than the one of the stand-ins
-(docs/adr/0008-stand-in-curvature.md), and the stand-ins serve the trees as well.
+(docs/adr/0009-stand-in-curvature.md), and the stand-ins serve the trees as well.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ class ScorecardLearner:
 
     name: str = "scorecard"
     steps: tuple[Step, ...] = (
-        Step("histograms", Fraction(2, 5)),
-        Step("moments", Fraction(1, 5)),
-        Step("gradient", Fraction(1, 5)),
-        Step("gradient", Fraction(1, 5)),
+        Step("histograms", Fraction(50, 100)),
+        Step("moments", Fraction(16, 100)),
+        Step("gradient", Fraction(17, 100)),
+        Step("gradient", Fraction(17, 100)),
     )
 
     def start(self, schema: Schema, seed: bytes, noise: tuple[float, ...]) -> Program:

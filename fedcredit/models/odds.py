@@ -7,7 +7,7 @@ that the model is unsure of speak up to twice as loud as under the log-loss, for
 noise. Its loss is exponential on the right side of 0 and linear on the wrong one.
 
 Source: weights of proper losses, Buja, Stuetzle, Shen (2005), section 4; measured in
-docs/adr/0010-bounded-loss.md.
+docs/adr/0011-bounded-loss.md.
 """
 
 from __future__ import annotations

@@ -247,6 +247,29 @@ def test_the_file_of_a_glob_that_has_the_fault_is_named(write: Write, tmp_path: 
     assert str(bad) in caught.value.what
 
 
+def test_an_id_that_comes_again_in_another_file_is_found(write: Write, tmp_path: Path) -> None:
+    frame().with_columns(pl.col("who") + "x").write_parquet(tmp_path / "a.parquet")
+    frame().with_columns(pl.col("who") + "y", pl.col("loan") + 3).write_parquet(
+        tmp_path / "b.parquet"
+    )
+    with pytest.raises(DataError, match="'loan' breaks the rule 'ids'"):
+        open_table(str(tmp_path / "*.parquet"), SCHEMA, b"")
+    open_table(str(tmp_path / "*.parquet"), replace(SCHEMA, ids=()), b"")
+
+
+def test_a_file_that_cannot_be_opened_is_refused(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write("loans.csv", HEAD + ROWS)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(DataError, match="cannot be opened"):
+        open_table(str(path), SCHEMA, b"")
+
+
 def test_a_parquet_file_that_is_cut_short_or_damaged_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "loans.parquet"
     frame().write_parquet(path)
