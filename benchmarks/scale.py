@@ -47,9 +47,7 @@ def schema_of(columns: int) -> Schema:
         name="scale",
         version=1,
         description="A made-up table, as wide and as long as wanted",
-        columns=tuple(
-            Numeric(name=f"x{k}", unit="1", low=0.0, high=1.0) for k in range(columns)
-        ),
+        columns=tuple(Numeric(name=f"x{k}", unit="1", low=0.0, high=1.0) for k in range(columns)),
         label=Label("bad", ("0",), ("1",), "made up", 12),
         person="person",
         size_class="over 10M",

@@ -11,6 +11,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 from fedcredit.codec import Value, digest, encode
@@ -144,7 +145,13 @@ class Schema:
 
     def digest(self) -> str:
         """SHA-256 of the canonical form, in hex; layout and comments of the file do not matter."""
-        return digest("fedcredit/schema/1", encode(_canonical(self))).hex()
+        return _digest_of(self)
+
+
+@lru_cache(maxsize=64)  # asked for at every message of a study
+def _digest_of(schema: Schema) -> str:
+    """See `Schema.digest`."""
+    return digest("fedcredit/schema/1", encode(_canonical(schema))).hex()
 
 
 def require_confirmed(schema: Schema) -> None:

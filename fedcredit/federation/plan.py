@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from fedcredit.codec import digest, encode
@@ -187,10 +188,16 @@ class StudyPlan:
 
     def digest(self) -> bytes:
         """32 bytes that name the plan: every field, and the schema by its own digest."""
-        fields = {key: getattr(self, key) for key in self.__dataclass_fields__}
-        fields["schema"] = self.schema.digest()
-        fields["rounds"] = tuple(asdict(one) for one in self.rounds)
-        return digest("fedcredit/plan/1", encode(fields))
+        return _digest_of(self)
+
+
+@lru_cache(maxsize=64)  # every message of a study names it
+def _digest_of(plan: StudyPlan) -> bytes:
+    """See `StudyPlan.digest`."""
+    fields = {key: getattr(plan, key) for key in plan.__dataclass_fields__}
+    fields["schema"] = plan.schema.digest()
+    fields["rounds"] = tuple(asdict(one) for one in plan.rounds)
+    return digest("fedcredit/plan/1", encode(fields))
 
 
 def default_colluders(institutions: int) -> int:

@@ -13,8 +13,8 @@ from fedcredit.units import Floats
 
 __all__ = ["grow_forest", "no_forest"]
 
-TREES = 32
-DEPTH = 5
+TREES = 64
+DEPTH = 4
 UNIFORM = 0.1  # part of the draws that ignore information value
 SAMPLE = 2_000  # stand-ins that thresholds are quantiles of
 

@@ -24,6 +24,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final, Protocol
 
 import numpy as np
@@ -206,6 +207,7 @@ def share_of(total: NanoRho, share: Fraction) -> NanoRho:
     return NanoRho(total * share.numerator // share.denominator)
 
 
+@lru_cache(maxsize=1024, typed=True)  # an institution admits every later round at each round
 def variance_for(budget: NanoRho, sensitivity_squared: int, honest: int) -> int:
     """Return the least variance of one institution's noise that costs at most ``budget``.
 

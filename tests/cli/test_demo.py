@@ -28,7 +28,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setenv("OMP_NUM_THREADS", "1")
-        assert main(["demo", "--scale", "0.05", "--keep", str(keep)]) == 0
+        assert main(["demo", "--scale", "0.3", "--keep", str(keep)]) == 0
     return keep, out.getvalue(), err.getvalue()
 
 
@@ -82,7 +82,7 @@ def hook(event, arguments):
         seen.append(event)
 sys.addaudithook(hook)
 from fedcredit.cli.main import main
-status = main(["demo", "--scale", "0.01", "--json", "--keep", sys.argv[1]])
+status = main(["demo", "--scale", "0.3", "--json", "--keep", sys.argv[1]])
 sys.exit(status or len(seen))
 """
     done = subprocess.run(

@@ -90,7 +90,9 @@ def test_covariance_is_symmetric_and_positive_and_grows_with_the_noise() -> None
 def test_each_gradient_is_asked_at_the_scorecard_as_it_is() -> None:
     """So the second step mends what the first one left."""
     first, second = (
-        program for program in told(LEARNER, ROWS, 8.0).programs[2:4] if isinstance(program, Fitting)
+        program
+        for program in told(LEARNER, ROWS, 8.0).programs[2:4]
+        if isinstance(program, Fitting)
     )
 
     assert first.query().scorecard.coefficients.tolist() == first.theta[:-1].tolist()
