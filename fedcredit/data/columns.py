@@ -15,7 +15,6 @@ import math
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import pairwise
 from typing import Final, Literal, TypeAlias, cast
 
 import numpy as np
@@ -142,22 +141,28 @@ class Numeric:
 
     def cell_labels(self) -> tuple[str, ...]:
         """What each cell holds, for people, such as "[1000, 1200)" or "code -9"."""
-        inner = self.edges.tolist()
-        if self.step:
-            firsts = [self.low, *(_grid_above(self, edge) for edge in inner)]
-            lasts = [*(_grid_above(self, edge) - self.step for edge in inner), self.high]
-            names = [_range_label(*ends) for ends in zip(firsts, lasts, strict=True)]
-            low_name = f"up to {plain_number(lasts[0])}"
-            high_name = f"{plain_number(firsts[-1])} or more"
-        else:
-            ends = [self.low, *inner, self.high]
-            names = [f"[{plain_number(low)}, {plain_number(high)})" for low, high in pairwise(ends)]
-            names[-1] = names[-1][:-1] + "]"
-            low_name, high_name = f"< {plain_number(inner[0])}", f">= {plain_number(inner[-1])}"
-        if self.outside == "clamp":
-            names[0], names[-1] = low_name, high_name
+        names = (self.run_label(cell, cell) for cell in range(self.ordered))
         codes = (f"code {plain_number(code)}" for code in self.special)
         return (*names, "missing", *codes)
+
+    def run_label(self, first: int, last: int) -> str:
+        """What the ordered cells from ``first`` to ``last`` hold together, for people."""
+        inner, end = self.edges.tolist(), self.ordered - 1
+        low = inner[first - 1] if first else self.low
+        high = inner[last] if last < end else self.high
+        if self.step:
+            low = _grid_above(self, low) if first else low
+            high = _grid_above(self, high) - self.step if last < end else high
+        below, above = (self.outside == "clamp" and at for at in (first == 0, last == end))
+        if below and above:
+            return "any value"
+        if below:
+            return f"{'up to' if self.step else '<'} {plain_number(high)}"
+        if above:
+            return f"{plain_number(low)} or more" if self.step else f">= {plain_number(low)}"
+        if self.step:
+            return _range_label(low, high)
+        return f"[{plain_number(low)}, {plain_number(high)}{']' if last == end else ')'}"
 
 
 @dataclass(frozen=True, slots=True)

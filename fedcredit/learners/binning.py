@@ -317,9 +317,8 @@ def _rank(woe: Floats, ordered: int) -> list[int]:
 def _label(feature: Numeric | Categorical, cells: tuple[int, ...]) -> str:
     """What a bin holds, for people: its range, then its cells of no order."""
     names = feature.cell_labels()
-    run = sorted(cell for cell in cells if cell < feature.ordered)
+    run = [cell for cell in cells if cell < feature.ordered]
     parts = [names[cell] for cell in sorted(cells) if cell >= feature.ordered]
-    if run:
-        low, high = names[run[0]].split(", ")[0], names[run[-1]].split(", ")[-1]
-        parts.insert(0, f"{low}, {high}" if "," in names[run[0]] else names[run[0]])
+    if run and isinstance(feature, Numeric):
+        parts.insert(0, feature.run_label(min(run), max(run)))
     return " or ".join(parts)

@@ -66,5 +66,6 @@ def _doubt(scorecard: Scorecard, standin: StandIn) -> Floats:
     for contribution, column in zip(scorecard.contributions(), standin.bins, strict=True):
         log_odds += contribution[column]
     good = probability_of_good(log_odds)
-    doubt = standin.weight * np.sqrt(good * (1.0 - good))
+    # The floor is for a scorecard, made of noise, that is sure of everybody.
+    doubt = standin.weight * np.maximum(np.sqrt(good * (1.0 - good)), 1e-6)
     return np.asarray(doubt / doubt.sum(), dtype=np.float64)

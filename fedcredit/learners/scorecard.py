@@ -38,6 +38,9 @@ from fedcredit.units import Floats
 __all__ = ["Counting", "Fitting", "Relating", "ScorecardLearner", "public_generator"]
 
 
+RIDGE = 1e-3  # a thousandth of a record
+
+
 def public_generator(seed: bytes, purpose: str) -> np.random.Generator:
     """Public randomness for one purpose; never for noise."""
     words = np.frombuffer(seed + purpose.encode(), dtype=np.uint8)
@@ -156,7 +159,7 @@ class Fitting:
     def fold(self, total: NoisyTotal) -> Fitting:
         """Take a Newton step and keep the declared directions."""
         gradient, sd = gradient_of(self.query(), total)
-        hessian = self._over_standins(curvature)
+        hessian = self._hessian()
         theta = directed(newton_step(self.theta, gradient, hessian, sd), hessian, self.binned.signs)
         return replace(self, noise=self.noise[1:], theta=theta, gradient_sd=sd, left=self.left - 1)
 
@@ -170,7 +173,7 @@ class Fitting:
         """The scorecard as it is."""
         features = len(self.binned.bins)
         # Sandwich: the gradient's own variance, from sampling and from the noise.
-        inverse = np.linalg.pinv(self._over_standins(curvature))
+        inverse = np.linalg.inv(self._hessian())
         noise = self.gradient_sd**2 if np.isfinite(self.gradient_sd) else 0.0
         spread = self._over_standins(variation) + noise * np.eye(features + 1)
         covariance = np.asarray(inverse @ spread @ inverse, dtype=np.float64)
@@ -181,6 +184,10 @@ class Fitting:
             float(self.theta[features]),
             covariance,
         )
+
+    def _hessian(self) -> Floats:
+        """Hessian of the loss, with a ridge for where no stand-in is left in doubt."""
+        return self._over_standins(curvature) + RIDGE * np.eye(self.theta.size)
 
     def _over_standins(self, of: Callable[[Floats], Floats]) -> Floats:
         """Sum over the stand-ins of ``of``(log-odds) x x', shape ``(F + 1, F + 1)``."""

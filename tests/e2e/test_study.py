@@ -37,7 +37,7 @@ from fedcredit.measures.measure import measure
 from fedcredit.models.queries import Query
 from fedcredit.models.released import Model
 from fedcredit.privacy.noise import discrete_gaussian
-from fedcredit.units import Ints, InstitutionId
+from fedcredit.units import InstitutionId, Ints
 from tests.learners.studies import DIRECTED, bytes_of, cells_of, fingerprint, table
 from tests.models.strategies import whole
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -31,6 +31,8 @@ __all__ = [
     "UNDIRECTED",
     "Told",
     "bytes_of",
+    "cells_of",
+    "declaring",
     "fingerprint",
     "noise_of",
     "replay",
@@ -49,16 +51,18 @@ DIRECTED: Final = schema_of(
 """Two declared directions, a code, a category, and a feature with two levels of counts."""
 
 
-def undirected(schema: Schema) -> Schema:
-    """The same contract with no direction declared."""
+def declaring(**directions: Literal["risk-up", "risk-down", "none"]) -> Schema:
+    """The same contract with other directions of the named columns, and no other one."""
     columns = (
-        replace(column, direction="none") if isinstance(column, Numeric) else column
-        for column in schema.columns
+        replace(column, direction=directions.get(column.name, "none"))
+        if isinstance(column, Numeric)
+        else column
+        for column in DIRECTED.columns
     )
-    return replace(schema, columns=tuple(columns))
+    return replace(DIRECTED, columns=tuple(columns))
 
 
-UNDIRECTED: Final = undirected(DIRECTED)
+UNDIRECTED: Final = declaring()
 SEED: Final = bytes(range(16))
 
 

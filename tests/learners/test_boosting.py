@@ -1,4 +1,4 @@
-"""Boosting sees what no sum over features can, and the additive model is what it is without trees."""
+"""Boosting sees what no sum over features can; without trees it is the additive model."""
 
 from __future__ import annotations
 

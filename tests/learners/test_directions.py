@@ -19,7 +19,7 @@ from fedcredit.models.bins import Additive, FeatureBins, Scorecard
 from fedcredit.models.released import Model
 from fedcredit.models.trees import Boosted, Forest
 from fedcredit.units import Bytes8, Floats, Ints
-from tests.learners.studies import DIRECTED, cells_of, table, trained
+from tests.learners.studies import DIRECTED, cells_of, declaring, table, trained
 
 SEEDS = st.integers(0, 2**32)
 ROUNDING = 1e-9
@@ -216,15 +216,7 @@ def test_models_of_the_made_up_consortium_keep_every_direction_in_every_cell(
 def test_a_model_without_its_directions_would_break_them() -> None:
     """Else the tests above would show nothing: labels here go against what is declared."""
     records = table(3, 3000)
-    wrong = replace(
-        DIRECTED,
-        columns=tuple(
-            replace(one, direction={"risk-up": "risk-down", "risk-down": "risk-up"}[one.direction])
-            if getattr(one, "direction", "none") != "none"
-            else one
-            for one in DIRECTED.columns
-        ),
-    )
+    wrong = declaring(income="risk-up", late="risk-down")
     free = trained(LEARNERS[2], records, 8.0)
 
     assert every_step_holds(free, wrong, cells_of(records)[:, :50]) < -0.1

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from fedcredit.data.records import Records
 from fedcredit.errors import SchemaError
 from fedcredit.learners.scorecard import Fitting, ScorecardLearner, public_generator
 from fedcredit.models.bins import Scorecard, bins_of
 from fedcredit.units import Bytes8, Floats
-from tests.learners.studies import DIRECTED, SEED, UNDIRECTED, noise_of, table, told
-from tests.models.strategies import schema_of
+from tests.learners.studies import DIRECTED, SEED, UNDIRECTED, declaring, noise_of, table, told
+from tests.models.strategies import schema_of, whole
 
 LEARNER = ScorecardLearner()
 ROWS = table(21, 20_000, UNDIRECTED, held_out=0.0)
 FRESH = table(22, 10_000, UNDIRECTED)
 
 
-def whole_table(seed_rows: object = ROWS) -> tuple[Bytes8, Bytes8]:
+def whole_table(records: Records = ROWS) -> tuple[Bytes8, Bytes8]:
     """Cells and outcomes of all records."""
-    batches = list(getattr(seed_rows, "batches")())
-    return (
-        np.concatenate([batch.cells for batch in batches], axis=1),
-        np.concatenate([batch.bad for batch in batches]),
-    )
+    batch = whole(records)
+    return batch.cells, batch.bad
 
 
 def learned(epsilon: float) -> Scorecard:
@@ -115,13 +111,7 @@ def test_a_usable_scorecard_exists_before_any_gradient() -> None:
 
 def test_a_directed_feature_never_has_a_negative_coefficient() -> None:
     """Even where the records say the opposite of what is declared."""
-    against = replace(
-        DIRECTED,
-        columns=tuple(
-            replace(column, direction="risk-up") if column.name == "income" else column
-            for column in DIRECTED.columns
-        ),
-    )
+    against = declaring(income="risk-up", late="risk-up")
     card = told(LEARNER, table(3, 4000, against), 8.0).model
     assert isinstance(card, Scorecard)
 
