@@ -62,10 +62,7 @@ def grow_forest(
 
 def _doubt(scorecard: Scorecard, standin: StandIn) -> Floats:
     """Chance of each stand-in to be drawn, by weight and by how unsure the scorecard is."""
-    log_odds = np.full(standin.good.size, scorecard.intercept)
-    for contribution, column in zip(scorecard.contributions(), standin.bins, strict=True):
-        log_odds += contribution[column]
-    good = probability_of_good(log_odds)
+    good = probability_of_good(scorecard.log_odds_of_bins(standin.bins))
     # The floor is for a scorecard, made of noise, that is sure of everybody.
     doubt = standin.weight * np.maximum(np.sqrt(good * (1.0 - good)), 1e-6)
     return np.asarray(doubt / doubt.sum(), dtype=np.float64)

@@ -33,7 +33,6 @@ from fedcredit.units import Floats, Ints
 __all__ = ["Partition", "fold_leaves", "leaves_query", "start_partition"]
 
 PRIOR_VARIANCE = 0.5  # tau: of a value, in the unit of phi
-DAMPING = 0.8  # of each move towards the posterior mean: the curvature is a stand-in's
 SOLVER_STEPS = 40
 
 
@@ -45,9 +44,8 @@ class Partition:
         binned: the first round's bins, with their declared directions.
         scorecard: the model that the values are added to.
         forest: the trees; may hold none.
-        standin: the records that give the curvature.
-        member: column of phi that each stand-in is in, by partition, shape ``(P, m)``.
-        scale: what phi holds there, shape ``(P,)``; the squares sum to 1.
+        scale: what phi holds in each partition, shape ``(P,)``; the squares sum to 1.
+        hessian: of the loss at the scorecard, over the stand-ins, ``(columns, columns)``.
         theta: values in the unit of phi, shape ``(columns,)``.
         noted: sum over the rounds of gradient + curvature times theta, shape ``(columns,)``.
         variances: noise variance of each round's gradient, in the unit of phi.
@@ -56,9 +54,8 @@ class Partition:
     binned: Binned
     scorecard: Scorecard
     forest: Forest
-    standin: StandIn
-    member: Ints
     scale: Floats
+    hessian: Floats
     theta: Floats
     noted: Floats
     variances: tuple[float, ...]
@@ -100,7 +97,8 @@ def start_partition(
         np.repeat([(1 - main_share) / max(trees, 1), main_share / features], [trees, features])
     )
     zero = np.zeros(int(offsets[-1]))
-    return Partition(binned, scorecard, forest, standin, member, scale, zero, zero, ())
+    hessian = _hessian(scorecard, standin, member, scale, zero.size)
+    return Partition(binned, scorecard, forest, scale, hessian, zero, zero, ())
 
 
 def leaves_query(partition: Partition, noise: float) -> Leaves:
@@ -116,7 +114,7 @@ def leaves_query(partition: Partition, noise: float) -> Leaves:
 
 
 def fold_leaves(partition: Partition, query: Leaves, total: NoisyTotal) -> Partition:
-    """Move the values towards their posterior mean given every round so far."""
+    """Move the values to their posterior mean given every round so far."""
     trees = len(partition.forest.feature)
     split = trees * partition.forest.leaves
     # Residuals of 1 are so many steps in a leaf and in a bin; phi holds the scale there.
@@ -126,11 +124,9 @@ def fold_leaves(partition: Partition, query: Leaves, total: NoisyTotal) -> Parti
     gradient = total.value * unit
     variances = (*partition.variances, float(total.variance * (unit**2).mean()))
     here = _values_of(partition, query.model)
-    hessian = _hessian(partition, query.model)
-    noted = partition.noted + gradient + hessian @ here
+    noted = partition.noted + gradient + partition.hessian @ here
     rounds = len(variances)
-    target = _posterior(hessian, noted / rounds, sum(variances) / rounds**2)
-    theta = here + DAMPING * (target - here)
+    theta = _posterior(partition.hessian, noted / rounds, sum(variances) / rounds**2)
     return replace(partition, theta=theta, noted=noted, variances=variances)
 
 
@@ -145,21 +141,26 @@ def _values_of(partition: Partition, model: Boosted) -> Floats:
     return np.concatenate([leaves, *shifts])
 
 
-def _hessian(partition: Partition, model: Boosted) -> Floats:
-    """Hessian of the loss in the values, over the stand-ins, shape ``(columns, columns)``."""
-    standin, card = partition.standin, partition.scorecard
-    log_odds = np.full(standin.good.size, card.intercept)
-    for contribution, column in zip(card.contributions(), standin.bins, strict=True):
-        log_odds += contribution[column]
-    here = _values_of(partition, model)
-    for scale, columns in zip(partition.scale, partition.member, strict=True):
-        log_odds += scale * here[columns]
-    root = np.sqrt(standin.weight * curvature(log_odds))
+def _hessian(
+    card: Scorecard, standin: StandIn, member: Ints, scale: Floats, columns: int
+) -> Floats:
+    """Hessian of the loss in the values, at the scorecard, over the stand-ins.
+
+    It stays as it is in later rounds: taking it anew changed no figure (docs/adr/0010).
+
+    Args:
+        card: the scorecard.
+        standin: the records.
+        member: column of phi that each record is in, by partition, shape ``(P, m)``.
+        scale: what phi holds there, shape ``(P,)``.
+        columns: of phi.
+    """
+    root = np.sqrt(standin.weight * curvature(card.log_odds_of_bins(standin.bins)))
     # float32 halves the time of the one large product; its error is far below the noise.
-    phi = np.zeros((standin.good.size, partition.theta.size), dtype=np.float32)
+    phi = np.zeros((standin.good.size, columns), dtype=np.float32)
     rows = np.arange(standin.good.size)
-    for scale, columns in zip(partition.scale, partition.member, strict=True):
-        phi[rows, columns] = scale * root
+    for part, inside in zip(scale, member, strict=True):
+        phi[rows, inside] = part * root
     return np.asarray(phi.T @ phi, dtype=np.float64)
 
 

@@ -107,6 +107,13 @@ class Scorecard:
         """Log-odds of good to bad, shape ``(n,)``, of cells ``(F, n)``."""
         return _sum_over_bins(self.intercept, self.bins, self.contributions(), cells)
 
+    def log_odds_of_bins(self, bins: Bytes8) -> Floats:
+        """The same of records whose bins ``(F, n)`` are known rather than their cells."""
+        total = np.full(bins.shape[1], self.intercept)
+        for part, column in zip(self.contributions(), bins, strict=True):
+            total += part[column]
+        return total
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Additive:
