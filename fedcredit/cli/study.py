@@ -122,7 +122,7 @@ def _split_by_column(
 ) -> dict[InstitutionId, Records]:
     """An institution for each value of a column, which no model reads unless it is a feature."""
     from fedcredit.adapters.tables import open_table
-    from fedcredit.federation.partition import ByCell, partition, without_feature
+    from fedcredit.federation.partition import ByCell, numbered, partition, without_feature
 
     name = split.column
     if name in {feature.name for feature in schema.features}:
@@ -139,7 +139,12 @@ def _split_by_column(
     wide = replace(schema, columns=(*others, column))
     rule = ByCell.of(wide, name)
     parts = partition(open_table(table, wide, salt), rule)
-    return {key: without_feature(part, schema, rule.row) for key, part in parts.items()}
+    # A value that no schema lists may be anything, a person's name too: it names nobody.
+    names = tuple(parts) if declared else numbered(len(parts))
+    return {
+        key: without_feature(part, schema, rule.row)
+        for key, part in zip(names, parts.values(), strict=True)
+    }
 
 
 def _categories(table: str, name: str) -> Categorical:

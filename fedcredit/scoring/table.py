@@ -56,6 +56,7 @@ class PointsRow:
         iv: this bin's part of the variable's information value.
         variable_iv: the information value of the whole variable.
         coefficient: what the scorecard multiplies the variable's WoE by.
+        coefficient_se: its standard error, sampling and noise.
         adjustment: log-odds that the additive model adds beside coefficient times WoE.
         points: factor * (coefficient * woe + adjustment), not rounded.
     """
@@ -71,6 +72,7 @@ class PointsRow:
     iv: float
     variable_iv: float
     coefficient: float
+    coefficient_se: float
     adjustment: float
     points: float
 
@@ -126,15 +128,16 @@ def points_table(model: Model, schema: Schema, scale: ScoreScale) -> PointsTable
         else tuple(np.zeros_like(feature.woe) for feature in card.bins)
     )
     rows: list[PointsRow] = []
+    errors = np.sqrt(np.diag(card.covariance))[:-1]  # the last is the intercept's
     for column, feature, beta, contribution, shift in zip(
         schema.features,
         card.bins,
-        card.coefficients,
+        zip(card.coefficients.tolist(), errors.tolist(), strict=True),
         additive.contributions(),
         shifts,
         strict=True,
     ):
-        rows += _rows(column, feature, float(beta), scale.factor * contribution, shift)
+        rows += _rows(column, feature, beta, scale.factor * contribution, shift)
     lowest, highest = _trees_range(model, scale)
     return PointsTable(
         base_points=scale.offset + scale.factor * card.intercept,
@@ -182,9 +185,16 @@ def points_to_csv(table: PointsTable) -> str:
 
 
 def _rows(
-    column: Column, feature: FeatureBins, beta: float, points: Floats, shift: Floats
+    column: Column,
+    feature: FeatureBins,
+    beta: tuple[float, float],
+    points: Floats,
+    shift: Floats,
 ) -> Iterator[PointsRow]:
-    """One variable's rows: ranges or categories in rank order, then codes, then missing."""
+    """One variable's rows: ranges or categories in rank order, then codes, then missing.
+
+    ``beta`` is the coefficient with its standard error.
+    """
     kinds = [_kind(column, feature, index) for index in range(len(feature.labels))]
     goods, bads = feature.class_shares()
     values = (goods - bads) * feature.woe
@@ -202,7 +212,8 @@ def _rows(
             woe_se=float(feature.woe_se[index]),
             iv=float(values[index]),
             variable_iv=feature.iv,
-            coefficient=beta,
+            coefficient=beta[0],
+            coefficient_se=beta[1],
             adjustment=float(shift[index]),
             points=float(points[index]),
         )

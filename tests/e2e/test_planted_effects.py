@@ -5,7 +5,14 @@ distributed profile, from seeded bytes, so that a run can be repeated. Each plan
 is looked for twice: as the coefficient of the feature's WoE beside all others, and as the
 contrast of the feature's WoE between two public ranges.
 
-By hand, seeds 0 to 39: see `test_the_printed_errors_are_of_the_right_size`.
+By hand, over all seeds 0 to 39: every sign is right in all 40. Of seeds 0 to 9, 8 have all 38
+figures within three printed errors (3 and 5 have one just outside: 3.19 and 3.14); of 0 to
+39, 32, where errors of exactly the right size would give 36. Of 1,520 figures 10 are outside,
+where 4 are expected. Root mean square in printed errors: 1.07 for coefficients, 1.03 for
+contrasts, so the printed errors are a few percent too small. The larger part is known: the
+stand-ins know too much of the three columns of the credit history, which are missing
+together, and their coefficients' errors are printed at 0.85 to 0.92 of those from the
+records themselves.
 """
 
 from __future__ import annotations
@@ -176,7 +183,7 @@ def test_no_effect_is_found_where_none_shows() -> None:
 
 
 def test_the_printed_errors_are_of_the_right_size() -> None:
-    """XXX"""
+    """Neither much too small nor much too large, over five studies: about 1 in the mean square."""
     errors = np.array([one.errors for seed in (SEED, *SEEDS) for one in with_effect(seed)])
     rms = np.sqrt((errors**2).mean(axis=0))
     assert (rms > 0.7).all(), rms
