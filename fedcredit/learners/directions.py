@@ -117,4 +117,4 @@ def _table(values: Floats) -> Floats:
 def _sides(table: Floats, level: int) -> tuple[Floats, Floats]:
     """Views of the leaves to the right and to the left of one depth's cut."""
     turned = np.moveaxis(table, table.ndim - 1 - level, 0)
-    return turned[1], turned[0]
+    return turned[1:], turned[:1]  # slices, as a table of one axis has no smaller view

@@ -16,6 +16,7 @@ Ghahramani (2014), arXiv 1402.4293; clipping by unit norm, Abadi et al. (2016).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,6 +34,7 @@ from fedcredit.units import Floats, Ints
 __all__ = ["Partition", "fold_leaves", "leaves_query", "start_partition"]
 
 PRIOR_VARIANCE = 0.5  # tau: of a value, in the unit of phi
+DAMPING = 0.7  # of each move: the curvature is a stand-in's
 SOLVER_STEPS = 40
 
 
@@ -47,8 +49,7 @@ class Partition:
         scale: what phi holds in each partition, shape ``(P,)``; the squares sum to 1.
         hessian: of the loss at the scorecard, over the stand-ins, ``(columns, columns)``.
         theta: values in the unit of phi, shape ``(columns,)``.
-        noted: sum over the rounds of gradient + curvature times theta, shape ``(columns,)``.
-        variances: noise variance of each round's gradient, in the unit of phi.
+        heard: of each round, where it asked, its gradient, and the gradient's noise variance.
     """
 
     binned: Binned
@@ -57,8 +58,7 @@ class Partition:
     scale: Floats
     hessian: Floats
     theta: Floats
-    noted: Floats
-    variances: tuple[float, ...]
+    heard: tuple[tuple[Floats, Floats, float], ...]
 
     def model(self) -> Boosted:
         """The model with the values as they are, every declared direction kept."""
@@ -98,7 +98,7 @@ def start_partition(
     )
     zero = np.zeros(int(offsets[-1]))
     hessian = _hessian(scorecard, standin, member, scale, zero.size)
-    return Partition(binned, scorecard, forest, scale, hessian, zero, zero, ())
+    return Partition(binned, scorecard, forest, scale, hessian, zero, ())
 
 
 def leaves_query(partition: Partition, noise: float) -> Leaves:
@@ -122,12 +122,33 @@ def fold_leaves(partition: Partition, query: Leaves, total: NoisyTotal) -> Parti
     if trees:
         unit[:split] = partition.scale[0] / query.leaf_steps
     gradient = total.value * unit
-    variances = (*partition.variances, float(total.variance * (unit**2).mean()))
     here = _values_of(partition, query.model)
-    noted = partition.noted + gradient + partition.hessian @ here
-    rounds = len(variances)
-    theta = _posterior(partition.hessian, noted / rounds, sum(variances) / rounds**2)
-    return replace(partition, theta=theta, noted=noted, variances=variances)
+    heard = (*partition.heard, (here, gradient, float(total.variance * (unit**2).mean())))
+    hessian = _stiffened(partition.hessian, heard)
+    rounds = len(heard)
+    noted = sum((g + hessian @ point for point, g, _ in heard), np.zeros_like(here)) / rounds
+    target = _posterior(hessian, noted, sum(variance for _, _, variance in heard) / rounds**2)
+    theta = here + DAMPING * (target - here)
+    return replace(partition, theta=theta, hessian=hessian, heard=heard)
+
+
+def _stiffened(hessian: Floats, heard: tuple[tuple[Floats, Floats, float], ...]) -> Floats:
+    """The Hessian, made as stiff along the last step as the gradients' difference says.
+
+    Only where that stands out of their noise by two standard errors: there the stand-ins
+    have missed that many features move together, and full steps would overshoot.
+
+    Source: the symmetric secant update, Powell (1970), for a curvature that is too small.
+    """
+    if len(heard) < 2:
+        return hessian
+    (before, first, one), (now, second, other) = heard[-2:]
+    step, change = now - before, first - second  # the gradient points uphill
+    length = float(step @ step)
+    found, expected = float(step @ change), float(step @ (hessian @ step))
+    if found <= expected + 2.0 * math.sqrt((one + other) * length) or length <= 0:
+        return hessian
+    return hessian + ((found - expected) / length**2) * np.outer(step, step)
 
 
 def _values_of(partition: Partition, model: Boosted) -> Floats:
@@ -146,7 +167,7 @@ def _hessian(
 ) -> Floats:
     """Hessian of the loss in the values, at the scorecard, over the stand-ins.
 
-    It stays as it is in later rounds: taking it anew changed no figure (docs/adr/0010).
+    Taking it anew in later rounds changed no figure (docs/adr/0010).
 
     Args:
         card: the scorecard.

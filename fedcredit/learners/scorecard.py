@@ -187,7 +187,9 @@ class Fitting:
 
     def _hessian(self) -> Floats:
         """Hessian of the loss, with a ridge for where no stand-in is left in doubt."""
-        return self._over_standins(curvature) + RIDGE * np.eye(self.theta.size)
+        hessian = self._over_standins(curvature)
+        ridge = RIDGE + 1e-9 * float(np.trace(hessian))
+        return hessian + ridge * np.eye(self.theta.size)
 
     def _over_standins(self, of: Callable[[Floats], Floats]) -> Floats:
         """Sum over the stand-ins of ``of``(log-odds) x x', shape ``(F + 1, F + 1)``."""

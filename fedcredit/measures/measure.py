@@ -74,6 +74,7 @@ def check_fit(schema: Schema, query: Query) -> None:
         PeerError: it does not have one table of cells for each feature, of its size.
     """
     expected = tuple(feature.cell_count for feature in schema.features)
+    named = schema.digest()
     match query:
         case Histograms():
             found = tuple(map(sum, zip(query.ordered, query.extra, strict=True)))
@@ -81,9 +82,11 @@ def check_fit(schema: Schema, query: Query) -> None:
             found = tuple(cells.size for cells in query.of_cell)
         case Gradient():
             found = tuple(feature.of_cell.size for feature in query.scorecard.bins)
+            named = query.scorecard.schema_digest
         case Leaves() | ScoreHistogram():
             found = tuple(feature.of_cell.size for feature in scorecard_of(query.model).bins)
-    if found != expected:
+            named = query.model.schema_digest
+    if found != expected or named != schema.digest():
         raise PeerError(
             f"a question of kind {query.kind!r} is about {len(found)} features whose cells are "
             f"not those of schema {schema.name!r} version {schema.version}",

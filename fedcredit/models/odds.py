@@ -31,7 +31,7 @@ def probability_of_good(log_odds: Floats) -> Floats:
 def residual(log_odds: Floats, bad: Bytes8) -> Floats:
     """Weighted residual (good - P(good)) / max(P(good), P(bad)) of every record.
 
-    Guarantee: from -1 to 1 for any finite log-odds.
+    Guarantee: from -1 to 1 for any log-odds; 0 where they are not a number.
 
     Args:
         log_odds: of good to bad, shape ``(n,)``.
@@ -41,7 +41,8 @@ def residual(log_odds: Floats, bad: Bytes8) -> Floats:
     [1.0, -1.0, -1.0]
     """
     sign = 1.0 - 2.0 * bad
-    return np.asarray(sign * np.exp(-np.maximum(sign * log_odds, 0.0)), dtype=np.float64)
+    loudness = np.exp(-np.maximum(sign * log_odds, 0.0))
+    return np.asarray(np.nan_to_num(sign * loudness), dtype=np.float64)
 
 
 def curvature(log_odds: Floats) -> Floats:

@@ -9,7 +9,7 @@ one byte form, which is what is hashed, logged and signed.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -18,7 +18,7 @@ import numpy as np
 from fedcredit.codec import Value, decode, encode
 from fedcredit.errors import PeerError
 from fedcredit.models.bins import Scorecard
-from fedcredit.models.released import Model, from_wire, to_wire
+from fedcredit.models.released import LARGEST, Model, from_wire, to_wire
 from fedcredit.models.trees import Boosted, Forest
 from fedcredit.units import Bytes8, Floats
 
@@ -60,13 +60,16 @@ class Histograms:
 
     def __post_init__(self) -> None:
         """Refuse shapes that no schema has."""
+        if not (_whole(self.ordered) and _whole(self.extra) and _tuple_of(self.groups, _whole)):
+            raise _malformed(self.kind)
         sizes = {len(self.ordered), len(self.extra), len(self.groups)}
         cells = zip(self.ordered, self.extra, strict=False)
         if (
             len(sizes) != 1
             or not self.ordered
             or any(min(pair) < 0 or not 1 <= sum(pair) <= 256 for pair in cells)
-            or any(not g or g[0] != 1 or sorted(set(g)) != list(g) for g in self.groups)
+            or any(not g or g[0] != 1 or g[-1] > MOST_STEPS for g in self.groups)
+            or any(sorted(set(g)) != list(g) for g in self.groups)
         ):
             raise _malformed(self.kind)
         _check_grid(self.kind, 1.0, self.steps)
@@ -113,7 +116,9 @@ class Moments:
     def __post_init__(self) -> None:
         """Refuse shapes that do not fit together."""
         if (
-            len(self.of_cell) < 2
+            not _tuple_of(self.of_cell, _cells)
+            or not _tuple_of(self.values, lambda block: _tuple_of(block, _numbers))
+            or len(self.of_cell) < 2
             or not self.values
             or any(len(block) != len(self.of_cell) for block in self.values)
             or not _tables_fit(self.of_cell, self.values)
@@ -193,7 +198,8 @@ class Leaves:
         """Refuse steps out of range and trees over features that are not there."""
         shape = self.forest.feature.shape
         if (
-            len(shape) != 2
+            {self.forest.feature.dtype, self.forest.threshold.dtype} != {np.dtype(np.int64)}
+            or len(shape) != 2
             or shape != self.forest.threshold.shape
             or not 1 <= shape[1] <= 8
             or (self.forest.feature.size and int(self.forest.feature.min()) < 0)
@@ -238,7 +244,11 @@ class ScoreHistogram:
 
     def __post_init__(self) -> None:
         """Refuse edges that do not ascend."""
-        if not 1 <= self.edges.size <= 65_535 or bool((np.diff(self.edges) <= 0).any()):
+        if (
+            not _numbers(self.edges)
+            or not 1 <= self.edges.size <= 65_535
+            or bool((np.diff(self.edges) <= 0).any())
+        ):
             raise _malformed(self.kind)
         _check_grid(self.kind, 1.0, self.steps)
 
@@ -344,17 +354,40 @@ def _scorecard(body: object) -> Scorecard:
 
 
 def _tables_fit(of_cell: tuple[Bytes8, ...], values: tuple[tuple[Floats, ...], ...]) -> bool:
-    """Every cell's bin has a finite value in every block."""
+    """Every cell's bin has a value in every block."""
     return all(
-        cells.size and int(cells.max()) < table.size and bool(np.isfinite(table).all())
+        cells.size and int(cells.max()) < table.size
         for block in values
         for cells, table in zip(of_cell, block, strict=True)
     )
 
 
+def _tuple_of(part: object, sound: Callable[[object], bool]) -> bool:
+    """It is a tuple, and each of its members is sound."""
+    return isinstance(part, tuple) and all(sound(one) for one in part)
+
+
+def _whole(part: object) -> bool:
+    """It is a tuple of plain integers."""
+    return _tuple_of(part, lambda one: type(one) is int)
+
+
+def _cells(part: object) -> bool:
+    """It is a bin for each of some cells."""
+    return isinstance(part, np.ndarray) and part.dtype == np.uint8 and part.ndim == 1
+
+
+def _numbers(part: object) -> bool:
+    """It is one row of finite floats."""
+    if not isinstance(part, np.ndarray) or part.dtype != np.float64 or part.ndim != 1:
+        return False
+    return bool((np.abs(part) <= LARGEST).all())
+
+
 def _check_grid(kind: str, clip: float, steps: int) -> None:
     """A clip and its steps are finite, positive and small enough to add exactly."""
-    if not 0 < clip < math.inf or type(steps) is not int or not 1 <= steps <= MOST_STEPS:
+    sound = type(clip) is float and type(steps) is int
+    if not sound or not 0 < clip < math.inf or not 1 <= steps <= MOST_STEPS:
         raise _malformed(kind)
 
 

@@ -12,7 +12,9 @@ from fedcredit.codec import Value
 from fedcredit.models.bins import Additive, FeatureBins, Scorecard
 from fedcredit.models.trees import Boosted, Forest
 
-__all__ = ["Model", "from_wire", "scorecard_of", "to_wire"]
+__all__ = ["LARGEST", "Model", "from_wire", "scorecard_of", "to_wire"]
+
+LARGEST = 1e100  # of any number: products of two of them are still finite
 
 Model: TypeAlias = Scorecard | Additive | Boosted
 
@@ -65,7 +67,7 @@ def from_wire(body: object) -> Model:
             return _scorecard(body)
         case "additive":
             card = _scorecard(body["scorecard"])
-            shifts = tuple(body["shifts"])
+            shifts = tuple(_array(shift) for shift in body["shifts"])
             if [len(shift) for shift in shifts] != [len(feature.woe) for feature in card.bins]:
                 raise ValueError("shifts are not one for each bin")
             _finite(*shifts)
@@ -87,13 +89,15 @@ def _feature_to_wire(feature: FeatureBins) -> dict[str, Value]:
     }
 
 
-def _scorecard(body: Mapping[str, object]) -> Scorecard:
+def _scorecard(body: object) -> Scorecard:
     """Check and build a scorecard."""
+    if not isinstance(body, Mapping):
+        raise TypeError("a scorecard is a mapping of named parts")
     parts = body["bins"]
     if body["kind"] != "scorecard" or not isinstance(parts, tuple):
         raise TypeError("a scorecard's bins are a sequence")
     bins = tuple(_feature(part) for part in parts)
-    coefficients, covariance = _array(body["coefficients"]), _array(body["covariance"])
+    coefficients, covariance = _array(body["coefficients"]), _array(body["covariance"], 2)
     intercept, schema = body["intercept"], body["schema"]
     width = len(bins) + 1
     if coefficients.shape != (len(bins),) or covariance.shape != (width, width):
@@ -104,8 +108,10 @@ def _scorecard(body: Mapping[str, object]) -> Scorecard:
     return Scorecard(schema, bins, coefficients, intercept, covariance)
 
 
-def _feature(part: Mapping[str, object]) -> FeatureBins:
+def _feature(part: object) -> FeatureBins:
     """Check and build one feature's bins."""
+    if not isinstance(part, Mapping):
+        raise TypeError("a feature is a mapping of named parts")
     name, labels, of_cell = part["name"], part["labels"], part["of_cell"]
     numbers = [_array(part[key]) for key in ("goods", "bads", "woe", "woe_se")]
     if (
@@ -130,7 +136,7 @@ def _feature(part: Mapping[str, object]) -> FeatureBins:
 def _boosted(body: Mapping[str, object]) -> Boosted:
     """Check and build a boosted model."""
     additive = from_wire(body["additive"])
-    feature, threshold, values = body["feature"], body["threshold"], _array(body["leaf_values"])
+    feature, threshold, values = body["feature"], body["threshold"], _array(body["leaf_values"], 2)
     if not isinstance(additive, Additive):
         raise TypeError("a boosted model starts from an additive one")
     forest = Forest(_table(feature), _table(threshold))
@@ -146,9 +152,9 @@ def _boosted(body: Mapping[str, object]) -> Boosted:
     return Boosted(additive, forest, values)
 
 
-def _array(part: object) -> np.ndarray:
+def _array(part: object, dimensions: int = 1) -> np.ndarray:
     """A part that must be an array of floats."""
-    if not isinstance(part, np.ndarray) or part.dtype != np.float64:
+    if not isinstance(part, np.ndarray) or part.dtype != np.float64 or part.ndim != dimensions:
         raise TypeError("expected an array of floats")
     return part
 
@@ -161,6 +167,6 @@ def _table(part: object) -> NDArray[np.int64]:
 
 
 def _finite(*arrays: np.ndarray) -> None:
-    """Refuse NaN and infinity."""
-    if not all(bool(np.isfinite(array).all()) for array in arrays):
-        raise ValueError("a number is not finite")
+    """Refuse NaN, infinity, and numbers so large that a sum of products could overflow."""
+    if not all(bool((np.abs(array) <= LARGEST).all()) for array in arrays):
+        raise ValueError("a number is not finite, or absurdly large")

@@ -220,3 +220,23 @@ def test_a_model_without_its_directions_would_break_them() -> None:
     free = trained(LEARNERS[2], records, 8.0)
 
     assert every_step_holds(free, wrong, cells_of(records)[:, :50]) < -0.1
+
+
+@pytest.mark.parametrize(("leaves", "expected"), [([-0.5, 0.5], 1.0), ([0.5, -0.5], 0.0)])
+def test_a_tree_of_one_split_rises_as_it_did_and_falls_no_more(
+    leaves: list[float], expected: float
+) -> None:
+    """The smallest tree there is: its table has one axis."""
+    two = np.ones(2)
+    bins = tuple(
+        FeatureBins(name, np.arange(2, dtype=np.uint8), ("", ""), two, two, two, two)
+        for name in "ab"
+    )
+    card = Scorecard("", bins, np.zeros(2), 0.0, np.eye(3))
+    forest = Forest(np.array([[0]]), np.array([[0]]))
+    model = Boosted(Additive(card, (np.zeros(2), np.zeros(2))), forest, np.array([leaves]))
+
+    kept = keep_directions(model, (np.arange(2), np.arange(2)), (1, 0))
+
+    low, high = kept.log_odds(np.array([[0, 1], [0, 0]], dtype=np.uint8))
+    assert high - low == pytest.approx(expected)

@@ -14,6 +14,7 @@ from fedcredit.learners.partition import (
     PRIOR_VARIANCE,
     Partition,
     _posterior,
+    _stiffened,
     _values_of,
     fold_leaves,
     leaves_query,
@@ -22,6 +23,7 @@ from fedcredit.learners.partition import (
 from fedcredit.learners.program import NoisyTotal
 from fedcredit.learners.scorecard import Fitting, ScorecardLearner
 from fedcredit.measures.measure import measure
+from fedcredit.units import Floats
 from tests.learners.studies import UNDIRECTED, cells_of, table, told
 
 ROWS = table(1, 5000, UNDIRECTED)
@@ -93,7 +95,7 @@ def test_values_answer_the_residuals() -> None:
 
     after = np.abs(measure(ROWS, leaves_query(partition, 1.0)).value).mean()
 
-    assert after < 0.6 * before
+    assert after < 0.7 * before
 
 
 def test_noise_moves_values_the_less_the_larger_it_is_known_to_be() -> None:
@@ -110,7 +112,8 @@ def test_noise_moves_values_the_less_the_larger_it_is_known_to_be() -> None:
 def test_the_noise_of_all_rounds_is_kept() -> None:
     partition = answered(answered(started(), 100), 400)
 
-    assert partition.variances == pytest.approx((100.0, 400.0), rel=0.05)
+    variances = [variance for _, _, variance in partition.heard]
+    assert variances == pytest.approx([100.0, 400.0], rel=0.05)
 
 
 @settings(max_examples=50)
@@ -131,3 +134,18 @@ def test_the_posterior_is_that_of_normal_values_seen_through_normal_noise(
 
 def test_nothing_noted_is_nothing_learned() -> None:
     assert _posterior(np.eye(3), np.zeros(3), 1.0).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_step_that_met_more_curvature_than_foreseen_stiffens_the_hessian() -> None:
+    """Along that step it is then as the gradients say; where noise explains it, it stays."""
+    hessian, step = np.eye(3), np.array([1.0, 1.0, 0.0])
+    start, gradient = np.zeros(3), np.array([9.0, 9.0, 0.0])
+
+    def heard(variance: float) -> tuple[tuple[Floats, Floats, float], ...]:
+        return (start, gradient, variance), (step, gradient - 4.0 * step, variance)
+
+    clear, noisy = (_stiffened(hessian, heard(variance)) for variance in (0.01, 100.0))
+
+    assert step @ clear @ step == pytest.approx(step @ (4.0 * step))
+    assert noisy is hessian
+    assert _stiffened(hessian, heard(0.01)[:1]) is hessian

@@ -191,7 +191,9 @@ def test_a_question_about_another_schema_is_refused_before_any_record_is_read(
     records = Seen(data.draw(tables(schema)))
     counts = [[column.cell_count for column in one.features] for one in (schema, other)]
 
-    if counts[0] == counts[1]:
+    # A question with a model says which schema it is of; the others ask for cells alone.
+    named = kind not in ("histograms", "moments")
+    if counts[0] == counts[1] and not (named and schema.digest() != other.digest()):
         measure(records, query)
         assert records.times == 1
     else:
