@@ -25,7 +25,7 @@ from fedcredit.units import Floats, Ints
 
 __all__ = ["Binned", "fold_histograms", "histogram_query"]
 
-MOST_COARSE = 48  # levels are added until so few ordered groups remain
+MOST_COARSE = 24  # levels are added until so few ordered groups remain
 BRANCH = 4
 BINS = 28  # a bin may close at 1/28 of all records or of all bads
 FEWEST = 15.0  # and with at least so many expected bads, whatever the noise

@@ -34,7 +34,6 @@ from fedcredit.units import Floats, Ints
 __all__ = ["Partition", "fold_leaves", "leaves_query", "start_partition"]
 
 PRIOR_VARIANCE = 0.5  # tau: of a value, in the unit of phi
-DAMPING = 0.7  # of each move: the curvature is a stand-in's
 SOLVER_STEPS = 40
 
 
@@ -127,8 +126,7 @@ def fold_leaves(partition: Partition, query: Leaves, total: NoisyTotal) -> Parti
     hessian = _stiffened(partition.hessian, heard)
     rounds = len(heard)
     noted = sum((g + hessian @ point for point, g, _ in heard), np.zeros_like(here)) / rounds
-    target = _posterior(hessian, noted, sum(variance for _, _, variance in heard) / rounds**2)
-    theta = here + DAMPING * (target - here)
+    theta = _posterior(hessian, noted, sum(variance for _, _, variance in heard) / rounds**2)
     return replace(partition, theta=theta, hessian=hessian, heard=heard)
 
 
