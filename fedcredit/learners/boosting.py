@@ -39,14 +39,14 @@ class BoostingLearner:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """Half of the budget for the scorecard, half for the values."""
+        """A little less than half of the budget for the scorecard, the rest for the values."""
         rounds = LEAF_ROUNDS[self.name]
         return (
-            Step("histograms", Fraction(1, 4)),
-            Step("moments", Fraction(1, 10)),
-            Step("gradient", Fraction(9, 100)),
-            Step("gradient", Fraction(6, 100)),
-            *(Step("leaves", Fraction(1, 2 * rounds)) for _ in range(rounds)),
+            Step("histograms", Fraction(26, 100)),
+            Step("moments", Fraction(8, 100)),
+            Step("gradient", Fraction(7, 100)),
+            Step("gradient", Fraction(4, 100)),
+            *(Step("leaves", Fraction(55, 100 * rounds)) for _ in range(rounds)),
         )
 
     def start(self, schema: Schema, seed: bytes, noise: tuple[float, ...]) -> Program:

@@ -33,7 +33,7 @@ from fedcredit.units import Floats, Ints
 
 __all__ = ["Partition", "fold_leaves", "leaves_query", "start_partition"]
 
-PRIOR_VARIANCE = 0.5  # tau: of a value, in the unit of phi
+PRIOR_VARIANCE = 0.7  # tau: of a value, in the unit of phi
 SOLVER_STEPS = 40
 
 
