@@ -1,0 +1,96 @@
+"""Masks: one key stream for a member itself and one for each pair, which cancel in the sum.
+
+A key is used for one stream, ever: it is bound to the whole context of its turn by HKDF,
+so the counter may start at zero. Two members with different contexts (another model,
+another cohort) derive different keys, and their masks do not cancel.
+
+Source: Bonawitz et al. (2017), https://eprint.iacr.org/2017/281, Figure 4, with AES-256-CTR
+(NIST SP 800-38A, 6.5) as the generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal, TypeAlias
+
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES256
+from cryptography.hazmat.primitives.ciphers.modes import CTR
+
+from fedcredit.codec import digest
+from fedcredit.secagg.keys import agree_on, derive
+from fedcredit.secagg.ring import Ring, Words
+from fedcredit.units import InstitutionId
+
+__all__ = ["Mask", "add_masks", "pair_mask", "pair_seed", "self_seed"]
+
+Mask: TypeAlias = tuple[bytes, Literal[1, -1]]
+"""The key of a stream, and whether it is added or taken away."""
+
+_CHUNK_BYTES: Final = 1 << 18  # accumulator and key stream stay in a core's own cache
+_ZEROS: Final = bytes(_CHUNK_BYTES)
+
+
+def self_seed(blind: bytes, context: bytes, name: InstitutionId) -> bytes:
+    """The key of a member's own mask.
+
+    Args:
+        blind: b, its one-time secret, 32 bytes.
+        context: of the turn, 32 bytes.
+        name: of the member.
+    """
+    return derive(blind, context, digest("fedcredit/secagg/self/1", name.encode()))
+
+
+def pair_seed(
+    secret: bytes,
+    context: bytes,
+    mine: tuple[InstitutionId, bytes],
+    other: tuple[InstitutionId, bytes],
+) -> bytes:
+    """The key of a pair's mask: the same, whichever of the two derives it.
+
+    Args:
+        secret: the one-time secret of ``mine``, 32 bytes.
+        context: of the turn, 32 bytes.
+        mine: name and one-time public key of the member that derives it.
+        other: name and one-time public key of the other.
+
+    Raises:
+        PeerError: the other's public key is of small order.
+    """
+    (first, one), (second, two) = sorted([mine, other])
+    info = digest("fedcredit/secagg/pair/1", first.encode(), one, second.encode(), two)
+    return derive(agree_on(secret, other[1]), context, info)
+
+
+def pair_mask(
+    secret: bytes,
+    context: bytes,
+    mine: tuple[InstitutionId, bytes],
+    other: tuple[InstitutionId, bytes],
+) -> Mask:
+    """What ``mine`` does for the pair: the first by name adds, the second takes away."""
+    return pair_seed(secret, context, mine, other), 1 if mine[0] < other[0] else -1
+
+
+def add_masks(words: Words, masks: Sequence[Mask], ring: Ring) -> None:
+    """Add key streams to a vector in place, modulo 2^bits (in whole words).
+
+    Args:
+        words: shape ``(dim,)``, of the ring's word type.
+        masks: keys of 32 bytes with their signs.
+        ring: of the words.
+    """
+    size = ring.word.itemsize
+    step = _CHUNK_BYTES // size
+    stream = bytearray(_CHUNK_BYTES)
+    view = np.frombuffer(stream, dtype=ring.word)
+    ciphers = [(Cipher(AES256(key), CTR(bytes(16))).encryptor(), sign) for key, sign in masks]
+    for start in range(0, words.size, step):
+        part = words[start : start + step]
+        zeros = memoryview(_ZEROS)[: part.size * size]
+        for cipher, sign in ciphers:
+            cipher.update_into(zeros, stream)
+            (np.add if sign > 0 else np.subtract)(part, view[: part.size], out=part)

@@ -1,0 +1,452 @@
+"""The coordinator's side of secure aggregation, as pure steps over frozen states.
+
+    Gathering  --a package--->  Gathering
+    Gathering  --start------->  Collecting + a Start for each participant
+    Collecting --an upload--->  Collecting
+    Collecting --close------->  Agreeing + Survive    (threshold or more)
+    Agreeing   --a signature->  Agreeing
+    Agreeing   --ask_shares-->  Opening + Reveal      (threshold or more)
+    Opening    --shares------>  Opening
+    Opening    --open_sum---->  Opened | Opening (a holder lied: more shares are wanted)
+    any        --too few----->  Aborted               (with whom it was the fault of)
+
+A wrong message is a PeerError and leaves the state as it was. What an aborted turn leaves
+behind is masked vectors and no key to them; it is never gone on with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+import numpy as np
+
+from fedcredit.errors import PeerError
+from fedcredit.secagg.client import blind_digest, vector_tag
+from fedcredit.secagg.keys import agree_on, public_of, signed_by
+from fedcredit.secagg.masks import Mask, add_masks, pair_mask, self_seed
+from fedcredit.secagg.messages import (
+    Agreement,
+    Header,
+    Package,
+    Reveal,
+    Shares,
+    Start,
+    Survive,
+    Upload,
+    agreement_digest,
+    commitment,
+    decode_header,
+    encode_request,
+    header_digest,
+    parcel_bytes,
+    read_parcel,
+    receipt_digest,
+    shares_digest,
+)
+from fedcredit.secagg.session import Asked, Manifest, Session, Turn, encode_manifest
+from fedcredit.secagg.shamir import combine, read_shares, weights_at_zero, write_shares
+from fedcredit.units import InstitutionId, Ints
+
+__all__ = [
+    "Aborted",
+    "Agreeing",
+    "Collecting",
+    "Gathering",
+    "Opened",
+    "Opening",
+    "ask_shares",
+    "close",
+    "open_sum",
+    "receive_agreement",
+    "receive_package",
+    "receive_shares",
+    "receive_upload",
+    "start",
+]
+
+_PACKAGE_ENVELOPE_BYTES = 4096
+_PROBE = bytes(range(32))  # any one-time secret: a key that gives nothing away here never will
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Dealing:
+    """A package that was taken, with its header read."""
+
+    package: Package
+    header: Header
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gathering:
+    """A turn that waits for packages.
+
+    Attributes:
+        session: of the study.
+        turn: the one.
+        packages: so far, by dealer.
+    """
+
+    session: Session
+    turn: Turn
+    packages: Mapping[InstitutionId, _Dealing] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Collecting:
+    """A turn that waits for masked vectors.
+
+    Attributes:
+        gathering: whose packages are used.
+        manifest: of the turn.
+        context: of the turn.
+        uploads: so far, by sender.
+    """
+
+    gathering: Gathering
+    manifest: Manifest
+    context: bytes
+    uploads: Mapping[InstitutionId, Upload] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Agreeing:
+    """The survivors are fixed; they are to sign that they all see the same list.
+
+    Attributes:
+        collecting: what was collected.
+        survivors: U3, by rising name.
+        signatures: so far, by signer.
+    """
+
+    collecting: Collecting
+    survivors: tuple[InstitutionId, ...]
+    signatures: Mapping[InstitutionId, bytes] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def enough(self) -> bool:
+        """Whether shares may be asked for."""
+        return len(self.signatures) >= self.collecting.gathering.session.threshold
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Opening:
+    """Enough have signed; shares come in.
+
+    Attributes:
+        agreeing: what was agreed.
+        shares: so far, by holder: of the survivors' b, then of the others' k.
+        liars: holders whose shares were not what they had been dealt.
+    """
+
+    agreeing: Agreeing
+    shares: Mapping[InstitutionId, tuple[tuple[int, ...], tuple[int, ...]]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    liars: tuple[InstitutionId, ...] = ()
+
+    @property
+    def enough(self) -> bool:
+        """Whether opening may be tried."""
+        return len(self.shares) >= self.agreeing.collecting.gathering.session.threshold
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Opened:
+    """The sum, and nothing else.
+
+    Attributes:
+        total: int64, shape ``(dim,)``.
+        survivors: whose numbers are in it.
+        liars: holders whose shares were false; the sum is right all the same.
+    """
+
+    total: Ints
+    survivors: tuple[InstitutionId, ...]
+    liars: tuple[InstitutionId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Aborted:
+    """The turn is over without a sum.
+
+    Attributes:
+        why: for people; public.
+        blamed: dealers whose fault it was; the next turn goes on without them.
+    """
+
+    why: str
+    blamed: tuple[InstitutionId, ...] = ()
+
+
+def receive_package(state: Gathering, sender: InstitutionId, data: bytes) -> Gathering:
+    """Take one member's package.
+
+    Raises:
+        PeerError: it is none, or not of this member for this turn, or its key could not
+            be used; the state is unchanged.
+    """
+    session = state.session
+    if sender not in session.members:
+        raise PeerError(f"{sender!r} is not in the session", remedy="drop the message")
+    size = parcel_bytes(session.roster.kind) * len(session.members)
+    package = Package.decode(data, size + _PACKAGE_ENVELOPE_BYTES)
+    header = decode_header(package.header)
+    named = header.session, header.turn, header.name
+    if named != (session.digest(), state.turn, sender) or len(package.parcels) != size:
+        raise PeerError(
+            f"{sender!r} sent a package for another session, turn or member",
+            remedy="drop the message; it may be late",
+        )
+    member = session.roster.member(sender)
+    if not signed_by(member, package.signature, header_digest(package.header)):
+        raise PeerError(f"{sender!r} has not signed its package", remedy="drop the message")
+    agree_on(_PROBE, header.public)
+    if sender in state.packages:
+        raise PeerError(f"{sender!r} has already sent a package", remedy="keep the first")
+    taken = {**state.packages, sender: _Dealing(package, header)}
+    return replace(state, packages=MappingProxyType(taken))
+
+
+def start(
+    state: Gathering, asked: Asked
+) -> tuple[Collecting, Mapping[InstitutionId, bytes]] | Aborted:
+    """Begin the turn with the packages that there are.
+
+    Args:
+        state: enough packages.
+        asked: what is summed.
+
+    Returns:
+        The next state and the bytes for each participant; or the end.
+    """
+    session = state.session
+    names = tuple(sorted(state.packages))
+    if len(names) < session.threshold:
+        return Aborted(f"{len(names)} packages, the threshold is {session.threshold}")
+    packages = [state.packages[name].package for name in names]
+    manifest = Manifest(
+        session=session.digest(),
+        asked=asked,
+        participants=names,
+        packages=tuple(header_digest(package.header) for package in packages),
+    )
+    size = parcel_bytes(session.roster.kind)
+    written = encode_manifest(manifest)
+    headers = tuple(package.header for package in packages)
+    signatures = b"".join(package.signature for package in packages)
+    messages = {}
+    for name in names:
+        at = size * (session.point(name) - 1)
+        parcels = b"".join(package.parcels[at : at + size] for package in packages)
+        messages[name] = encode_request(
+            Start(written, asked.question, headers, signatures, parcels)
+        )
+    return Collecting(state, manifest, manifest.context()), messages
+
+
+def receive_upload(state: Collecting, sender: InstitutionId, data: bytes) -> Collecting:
+    """Take one participant's masked vector.
+
+    Raises:
+        PeerError: it is none, or not of this participant for this turn, or was altered;
+            the state is unchanged.
+    """
+    session, asked = state.gathering.session, state.manifest.asked
+    if sender not in state.manifest.participants:
+        raise PeerError(f"{sender!r} takes no part in the turn", remedy="drop the message")
+    if sender in state.uploads:
+        raise PeerError(f"{sender!r} has already answered", remedy="keep the first answer")
+    packed = asked.ring.packed_bytes(asked.dim)
+    package = parcel_bytes(session.roster.kind) * len(session.members)
+    upload = Upload.decode(data, packed + package + 3 * _PACKAGE_ENVELOPE_BYTES)
+    receipt = upload.receipt
+    signed = receipt_digest(state.context, sender, receipt.content, receipt.tag)
+    if upload.context != state.context or not signed_by(
+        session.roster.member(sender), receipt.signature, signed
+    ):
+        raise PeerError(
+            f"{sender!r} answered another question than that of this turn",
+            remedy="drop the message; it may be late",
+        )
+    if len(upload.vector) != packed or vector_tag(receipt.content, upload.vector) != receipt.tag:
+        raise PeerError(
+            f"{sender!r} sent a vector of another length, or it was altered on its way",
+            remedy="drop the message",
+        )
+    taken = {**state.uploads, sender: upload}
+    return replace(state, uploads=MappingProxyType(taken))
+
+
+def close(state: Collecting) -> tuple[Agreeing, bytes] | Aborted:
+    """Fix the survivors, or end the turn with nothing revealed."""
+    session = state.gathering.session
+    survivors = tuple(sorted(state.uploads))
+    if len(survivors) < session.threshold:
+        return Aborted(
+            f"{len(survivors)} of {len(state.manifest.participants)} uploads, "
+            f"the threshold is {session.threshold}"
+        )
+    blamed = tuple(
+        dealer
+        for dealer in state.manifest.participants
+        if sum(dealer not in state.uploads[one].accused for one in survivors) < session.threshold
+    )
+    if blamed:
+        return Aborted("a dealer's shares reached too few members", blamed)
+    receipts = tuple(state.uploads[name].receipt for name in survivors)
+    message = Survive(state.context, survivors, receipts)
+    return Agreeing(state, survivors), encode_request(message)
+
+
+def receive_agreement(state: Agreeing, sender: InstitutionId, data: bytes) -> Agreeing:
+    """Take one survivor's signature.
+
+    Raises:
+        PeerError: it is not the sender's under our list; the state is unchanged.
+    """
+    session = state.collecting.gathering.session
+    if sender not in state.survivors or sender in state.signatures:
+        raise PeerError(f"{sender!r} has nothing to sign", remedy="drop the message")
+    signature = Agreement.decode(data).signature
+    signed = agreement_digest(state.collecting.context, state.survivors)
+    if not signed_by(session.roster.member(sender), signature, signed):
+        raise PeerError(f"{sender!r} has signed other survivors", remedy="drop the message")
+    both = {**state.signatures, sender: signature}
+    return replace(state, signatures=MappingProxyType(both))
+
+
+def ask_shares(state: Agreeing) -> tuple[Opening, bytes] | Aborted:
+    """Ask for shares, or end the turn with nothing revealed."""
+    if not state.enough:
+        return Aborted(f"{len(state.signatures)} survivors have signed, too few")
+    signers = tuple(sorted(state.signatures))[: state.collecting.gathering.session.threshold]
+    message = Reveal(
+        state.collecting.context,
+        state.survivors,
+        signers,
+        tuple(state.signatures[name] for name in signers),
+    )
+    return Opening(state), encode_request(message)
+
+
+def receive_shares(state: Opening, sender: InstitutionId, data: bytes) -> Opening:
+    """Take one survivor's shares; whether they are true is seen when they are used.
+
+    Raises:
+        PeerError: they are none, or not signed by the sender; the state is unchanged.
+    """
+    agreeing = state.agreeing
+    collecting = agreeing.collecting
+    if sender not in agreeing.survivors or sender in (*state.shares, *state.liars):
+        raise PeerError(f"{sender!r} has nothing to reveal", remedy="drop the message")
+    message = Shares.decode(data)
+    lost = len(collecting.manifest.participants) - len(agreeing.survivors)
+    blinds = read_shares(message.blinds, len(agreeing.survivors))
+    secrets = read_shares(message.secrets, lost)
+    member = collecting.gathering.session.roster.member(sender)
+    signed = shares_digest(collecting.context, sender, message.blinds, message.secrets)
+    if not signed_by(member, message.signature, signed):
+        raise PeerError(f"{sender!r} has not signed its shares", remedy="drop the message")
+    both = {**state.shares, sender: (blinds, secrets)}
+    return replace(state, shares=MappingProxyType(both))
+
+
+def open_sum(state: Opening) -> Opened | Opening | Aborted:
+    """Take the masks off the sum.
+
+    Guarantee: the total is exactly the sum of the survivors' integers, in the ring, if
+    every survivor masked as the protocol says; no single member's mask is taken off.
+
+    Returns:
+        The sum; or the state without the shares of holders that lied, for more to come;
+        or the end, when a dealer's shares do not give back what it had committed to.
+    """
+    collecting = state.agreeing.collecting
+    seeds = _recover(state)
+    if not isinstance(seeds, dict):
+        return seeds
+    packages, context = collecting.gathering.packages, collecting.context
+    publics = {name: packages[name].header.public for name in collecting.manifest.participants}
+    masks: list[Mask] = []
+    for name, seed in seeds.items():
+        if name in collecting.uploads:
+            masks.append((self_seed(seed, context, name), -1))
+            continue
+        me = name, publics[name]
+        masks += [  # what the lost one would have added itself
+            pair_mask(seed, context, me, (other, publics[other]))
+            for other in state.agreeing.survivors
+        ]
+    asked = collecting.manifest.asked
+    words = np.zeros(asked.dim, dtype=asked.ring.word)
+    for name in state.agreeing.survivors:
+        np.add(words, asked.ring.unpack(collecting.uploads[name].vector, asked.dim), out=words)
+    add_masks(words, masks, asked.ring)
+    total = asked.ring.centre(words)
+    total.flags.writeable = False
+    return Opened(total, state.agreeing.survivors, state.liars)
+
+
+def _recover(state: Opening) -> dict[InstitutionId, bytes] | Opening | Aborted:
+    """Each survivor's b and each other participant's k, checked against its header."""
+    collecting = state.agreeing.collecting
+    session = collecting.gathering.session
+    alive = state.agreeing.survivors
+    lost = tuple(one for one in collecting.manifest.participants if one not in alive)
+    weights: dict[tuple[InstitutionId, ...], tuple[int, ...]] = {}
+    seeds: dict[InstitutionId, bytes] = {}
+    blamed = []
+    for kind, dealers in ((0, alive), (1, lost)):
+        for at, dealer in enumerate(dealers):
+            holders = _holders(state, dealer, session.threshold)
+            if len(holders) < session.threshold:
+                return state
+            if holders not in weights:
+                weights[holders] = weights_at_zero([session.point(one) for one in holders])
+            header = collecting.gathering.packages[dealer].header
+            try:
+                seed = combine(weights[holders], [state.shares[one][kind][at] for one in holders])
+            except PeerError:
+                seed = bytes(32)
+            fits = public_of(seed) == header.public if kind else blind_digest(seed) == header.blind
+            if fits:
+                seeds[dealer] = seed
+                continue
+            liars = [one for one in holders if not _true_share(state, kind, at, dealer, one)]
+            if liars:
+                honest = {k: v for k, v in state.shares.items() if k not in liars}
+                return replace(
+                    state,
+                    shares=MappingProxyType(honest),
+                    liars=tuple(sorted({*state.liars, *liars})),
+                )
+            blamed.append(dealer)
+    if blamed:
+        return Aborted("a dealer's shares do not give back its keys", tuple(blamed))
+    return seeds
+
+
+def _holders(state: Opening, dealer: InstitutionId, threshold: int) -> tuple[InstitutionId, ...]:
+    """The first t holders, by name, that have revealed and did not accuse the dealer."""
+    uploads = state.agreeing.collecting.uploads
+    return tuple(
+        [one for one in sorted(state.shares) if dealer not in uploads[one].accused][:threshold]
+    )
+
+
+def _true_share(
+    state: Opening, kind: int, at: int, dealer: InstitutionId, holder: InstitutionId
+) -> bool:
+    """Whether a revealed share is the one that its dealer had committed to."""
+    gathering = state.agreeing.collecting.gathering
+    package = gathering.packages[dealer].package
+    parcel = read_parcel(
+        package.parcels, gathering.session.point(holder) - 1, gathering.session.roster.kind
+    )
+    share = write_shares([state.shares[holder][kind][at]])
+    name = ("blind", "secret")[kind]
+    return commitment(name, package.header, holder, share) == (
+        parcel.secret if kind else parcel.blind
+    )
