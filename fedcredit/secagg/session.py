@@ -225,12 +225,14 @@ def turn_of(round_: Value, attempt: Value) -> Turn:
     Raises:
         PeerError: they are no small counts.
     """
-    for value in (round_, attempt):
-        if type(value) is not int or not 0 <= value < _MOST:
-            raise PeerError("a turn is not one", remedy="drop the message")
-    assert isinstance(round_, int)
-    assert isinstance(attempt, int)
-    return round_, attempt
+    return _count(round_), _count(attempt)
+
+
+def _count(value: Value) -> int:
+    """A number of rounds or attempts."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MOST:
+        raise PeerError("a turn is not one", remedy="drop the message")
+    return value
 
 
 def _differs(how: str) -> PeerError:

@@ -13,8 +13,9 @@ from typing import Final, Protocol, runtime_checkable
 
 from fedcredit.codec import Value, decode, encode
 from fedcredit.errors import IntegrityError, PeerError
-from fedcredit.secagg.client import Agreed, Dealt, Masked, Revealed, State
+from fedcredit.secagg.client import Agreed, Dealt, Masked, Revealed, SharePair, State
 from fedcredit.secagg.session import Turn
+from fedcredit.units import InstitutionId
 
 __all__ = ["Holding", "InMemoryVault", "Vault", "decode_holding", "encode_holding"]
 
