@@ -22,8 +22,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from fedcredit.codec import digest
 from fedcredit.errors import LocalError, PeerError
 from fedcredit.secagg.keys import (
@@ -49,6 +47,7 @@ from fedcredit.secagg.messages import (
     Survive,
     Upload,
     agreement_digest,
+    blind_digest,
     commitment,
     content_digest,
     decode_header,
@@ -58,6 +57,7 @@ from fedcredit.secagg.messages import (
     read_parcel,
     receipt_digest,
     shares_digest,
+    vector_tag,
 )
 from fedcredit.secagg.session import (
     Asked,
@@ -88,11 +88,9 @@ __all__ = [
     "State",
     "admit",
     "agree",
-    "blind_digest",
     "deal",
     "mask",
     "reveal",
-    "vector_tag",
 ]
 
 SharePair: TypeAlias = tuple[int, int]  # of b and of k
@@ -419,19 +417,6 @@ def reveal(
     secrets = write_shares([pair[1] for name, pair in held if name not in alive])
     signature = identity.sign(shares_digest(masked.context, identity.name, blinds, secrets))
     return Revealed(masked.turn), Shares(blinds, secrets, signature).encode()
-
-
-def blind_digest(blind: bytes) -> bytes:
-    """The commitment to b that a header holds."""
-    return digest("fedcredit/secagg/blind/1", blind)
-
-
-def vector_tag(content: bytes, vector: bytes) -> bytes:
-    """GMAC of a vector under its content digest: an altered byte is noticed without hashing.
-
-    It is no proof, since the key is public; the content digest, which is signed, is one.
-    """
-    return AESGCM(content).encrypt(bytes(12), b"", vector)
 
 
 def _info(header: bytes, holder: InstitutionId) -> bytes:

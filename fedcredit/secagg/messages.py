@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from fedcredit.codec import Value, decode, digest, encode
 from fedcredit.errors import PeerError
 from fedcredit.secagg.keys import SIGNATURE_BYTES, Kind, sealed_bytes
@@ -36,6 +38,7 @@ __all__ = [
     "Survive",
     "Upload",
     "agreement_digest",
+    "blind_digest",
     "commitment",
     "content_digest",
     "decode_header",
@@ -44,6 +47,7 @@ __all__ = [
     "read_parcel",
     "receipt_digest",
     "shares_digest",
+    "vector_tag",
 ]
 
 REQUEST_LIMIT_BYTES: Final = 1 << 27
@@ -462,6 +466,19 @@ def header_digest(header: bytes) -> bytes:
 def commitment(kind: str, header: bytes, holder: InstitutionId, share: bytes) -> bytes:
     """Commit to one share; it has as much entropy as the secret, so its hash hides it."""
     return digest(f"fedcredit/secagg/commit-{kind}/1", header, holder.encode(), share)
+
+
+def blind_digest(blind: bytes) -> bytes:
+    """The commitment to b that a header holds."""
+    return digest("fedcredit/secagg/blind/1", blind)
+
+
+def vector_tag(content: bytes, vector: bytes) -> bytes:
+    """GMAC of a vector under its content digest: an altered byte is noticed without hashing.
+
+    It is no proof, since the key is public; the content digest, which is signed, is one.
+    """
+    return AESGCM(content).encrypt(bytes(12), b"", vector)
 
 
 def content_digest(vector: bytes, accused: tuple[InstitutionId, ...]) -> bytes:

@@ -23,7 +23,6 @@ from types import MappingProxyType
 import numpy as np
 
 from fedcredit.errors import PeerError
-from fedcredit.secagg.client import blind_digest, vector_tag
 from fedcredit.secagg.keys import agree_on, public_of, signed_by
 from fedcredit.secagg.masks import Mask, add_masks, pair_mask, self_seed
 from fedcredit.secagg.messages import (
@@ -36,6 +35,7 @@ from fedcredit.secagg.messages import (
     Survive,
     Upload,
     agreement_digest,
+    blind_digest,
     commitment,
     decode_header,
     encode_request,
@@ -44,6 +44,7 @@ from fedcredit.secagg.messages import (
     read_parcel,
     receipt_digest,
     shares_digest,
+    vector_tag,
 )
 from fedcredit.secagg.session import Asked, Manifest, Session, Turn, encode_manifest
 from fedcredit.secagg.shamir import combine, read_shares, weights_at_zero, write_shares
