@@ -23,6 +23,7 @@ from fedcredit.federation.book import (
     Charge,
     Entry,
     Release,
+    Step,
     check_entry,
     entry_from_dict,
     entry_to_dict,
@@ -67,6 +68,10 @@ class DiskBook:
             _write(self._reply_path(entry), reply, self._sync)
         except OSError as problem:
             raise self._failed(problem) from problem
+        self._append(entry)
+
+    def step(self, entry: Step) -> None:
+        """See `Book`."""
         self._append(entry)
 
     def reply(self, entry: Release) -> bytes:

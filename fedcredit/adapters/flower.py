@@ -30,17 +30,18 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from fedcredit.adapters.system import Clock, SystemClock
 from fedcredit.errors import FedCreditError, UnreachableError
-from fedcredit.federation.institution import Institution, answer
+from fedcredit.federation.coordinator import Transport
+from fedcredit.federation.member import Member, answer
 from fedcredit.federation.messages import Answer, Heard, Refusal, refusal_of
 from fedcredit.federation.plan import StudyPlan
 from fedcredit.federation.simulate import (
     Progress,
     StudyResult,
-    Transport,
     finish,
     run_study,
 )
 from fedcredit.learners.program import Learner
+from fedcredit.secagg.roster import Roster
 from fedcredit.units import InstitutionId
 
 __all__ = [
@@ -62,31 +63,32 @@ Network: TypeAlias = Callable[[Message, Node], Iterable[tuple[float, Message]]]
 
 _RECORD: Final = "fedcredit"
 _HELLO: Final = "query.hello"
-_ROUND: Final = "query.round"
+_TURN: Final = "train.turn"
 _LOG: Final = logging.getLogger("fedcredit.node")
 _HELLO_S: Final = 30.0  # three trips of a stock node
 _POLL_S: Final = 0.3  # a SuperLink with a database takes about that long for a poll
 
 
-def client_app(institution_of: Callable[[NodeConfig], Institution]) -> ClientApp:
+def client_app(member_of: Callable[[NodeConfig], Member]) -> ClientApp:
     """The app of an institution's node.
 
     Args:
-        institution_of: finds the node's institution from the node's own configuration.
+        member_of: finds the node's member from the node's own configuration.
 
     Returns:
-        An app that says who it is and answers rounds. Whatever goes wrong becomes an
-        Error that holds the name of a rule; texts and tracebacks stay at the node.
+        An app that says who it is and answers every step of secure aggregation. Whatever
+        goes wrong becomes an Error that holds the name of a rule; texts and tracebacks
+        stay at the node.
     """
     app = ClientApp()
 
     @app.query("hello")
     def hello(message: Message, context: Context) -> Message:
-        return _guarded(message, lambda _: institution_of(context.node_config).name.encode())
+        return _guarded(message, lambda _: member_of(context.node_config).identity.name.encode())
 
-    @app.query("round")
+    @app.train("turn")
     def ask(message: Message, context: Context) -> Message:
-        return _guarded(message, lambda data: answer(institution_of(context.node_config), data))
+        return _guarded(message, lambda data: answer(member_of(context.node_config), data))
 
     return app
 
@@ -114,7 +116,8 @@ def server_app(conduct: Conduct, clock: Clock | None = None) -> ServerApp:
 def run_in_process(
     plan: StudyPlan,
     learner: Learner,
-    institutions: Mapping[InstitutionId, Institution],
+    members: Mapping[InstitutionId, Member],
+    roster: Roster,
     *,
     watch: Callable[[Progress], None] = lambda _: None,
     network: Network | None = None,
@@ -125,7 +128,8 @@ def run_in_process(
     Args:
         plan: what the institutions have agreed to.
         learner: the plan's.
-        institutions: those of the plan.
+        members: those of the plan.
+        roster: whose keys count.
         watch: is told what happens.
         network: what becomes of each message; by default it arrives.
         workers: institutions that answer side by side.
@@ -139,11 +143,11 @@ def run_in_process(
     results: list[StudyResult] = []
 
     def conduct(ask: Transport, _: NodeConfig) -> None:
-        results.append(finish(run_study(plan, learner, ask), watch))
+        results.append(finish(run_study(plan, learner, ask, roster), watch))
 
     clock = StandingClock()
     nodes: list[NodeConfig] = [{"institution": name} for name in plan.institutions]
-    app = client_app(lambda config: institutions[InstitutionId(str(config["institution"]))])
+    app = client_app(lambda config: members[InstitutionId(str(config["institution"]))])
     grid = LocalGrid(app, nodes, clock=clock, network=network or calm, workers=workers)
     server_app(conduct, clock)(grid, grid.context)
     (result,) = results
@@ -292,19 +296,18 @@ class _Courier:
         self._clock = clock
         self._nodes: dict[InstitutionId, int] = {}
 
-    def ask(
-        self, members: tuple[InstitutionId, ...], request: bytes, deadline_s: float
-    ) -> Iterable[Heard]:
+    def ask(self, requests: Mapping[InstitutionId, bytes], deadline_s: float) -> Iterable[Heard]:
         """See `Transport`."""
-        self._find(members, deadline_s)
-        names = {node: name for name, node in self._nodes.items() if name in members}
-        for node, reply in self._exchange(_ROUND, sorted(names), request, deadline_s):
+        self._find(requests, deadline_s)
+        names = {node: name for name, node in self._nodes.items() if name in requests}
+        sent = {node: requests[names[node]] for node in sorted(names)}
+        for node, reply in self._exchange(_TURN, sent, deadline_s):
             if reply.has_error():
                 yield Refusal(names[node], str(reply.error.reason or "node unavailable"))
             else:
                 yield Answer(names[node], _bytes_of(reply))
 
-    def _find(self, members: tuple[InstitutionId, ...], deadline_s: float) -> None:
+    def _find(self, members: Iterable[InstitutionId], deadline_s: float) -> None:
         """Ask nodes that are not known yet who they are.
 
         Raises:
@@ -313,7 +316,8 @@ class _Courier:
         if all(name in self._nodes for name in members):
             return
         unknown = sorted(set(self._grid.get_node_ids()) - set(self._nodes.values()))
-        for node, reply in self._exchange(_HELLO, unknown, b"", min(deadline_s, _HELLO_S)):
+        hellos = dict.fromkeys(unknown, b"")
+        for node, reply in self._exchange(_HELLO, hellos, min(deadline_s, _HELLO_S)):
             name = InstitutionId(_bytes_of(reply).decode("utf-8", "replace"))
             if name and self._nodes.setdefault(name, node) != node:
                 raise UnreachableError(
@@ -322,13 +326,15 @@ class _Courier:
                 )
 
     def _exchange(
-        self, kind: str, nodes: Sequence[int], data: bytes, deadline_s: float
+        self, kind: str, sent_to: Mapping[int, bytes], deadline_s: float
     ) -> Iterator[tuple[int, Message]]:
-        """Send one thing to many nodes and yield what they say until the deadline."""
+        """Send each node its own bytes and yield what they say until the deadline."""
         end = self._clock.now() + deadline_s
-        messages = [Message(_record(data), node, kind, ttl=deadline_s) for node in nodes]
+        messages = [
+            Message(_record(data), node, kind, ttl=deadline_s) for node, data in sent_to.items()
+        ]
         # A SuperLink's own error does not name the node, so a reply is known by its message.
-        sent = dict(zip(self._grid.push_messages(messages), nodes, strict=False))
+        sent = dict(zip(self._grid.push_messages(messages), sent_to, strict=False))
         waiting = {name for name in sent if name}
         while waiting:
             for reply in self._grid.pull_messages(sorted(waiting)):

@@ -1,7 +1,7 @@
 """The folders that Flower's apps work in: an institution's own, and a coordinator's.
 
-    institution: node.toml  schema.toml  plan.json  book/
-    coordinator: schema.toml  plan.json  run/ (made when the study is done)
+    institution: node.toml  schema.toml  plan.json  roster.json  identity.json  book/  vault/
+    coordinator: schema.toml  plan.json  roster.json  run/ (made when the study is done)
 
 A node's configuration names its folder and nothing else, since Flower shows it to whoever
 looks at the machine. The plan was put there by a person who agreed to it: an institution
@@ -19,18 +19,23 @@ from typing import Final
 
 from fedcredit.adapters.disk import open_book, write_folder
 from fedcredit.adapters.flower import NodeConfig
+from fedcredit.adapters.keyring import read_identity, read_roster
 from fedcredit.adapters.system import system_random, utc_now
 from fedcredit.adapters.tables import open_table
+from fedcredit.adapters.vault import DiskVault
 from fedcredit.data.schema import Schema, read_schema
 from fedcredit.data.strict import build, parse_toml
 from fedcredit.errors import ConfigError
+from fedcredit.federation.coordinator import Transport
 from fedcredit.federation.institution import Institution
+from fedcredit.federation.member import Member
 from fedcredit.federation.plan import StudyPlan
 from fedcredit.federation.plan_json import plan_from_json
-from fedcredit.federation.simulate import Progress, RoundClosed, Transport, finish, run_study
+from fedcredit.federation.simulate import Progress, RoundClosed, finish, run_study
 from fedcredit.federation.terms import Allowance, Terms
 from fedcredit.learners.registry import learner_named
 from fedcredit.report.folder import findings_of, release_model, run_files
+from fedcredit.secagg.roster import check_roster
 from fedcredit.units import InstitutionId
 
 __all__ = ["NodeFile", "OpenFolders", "conduct_folder"]
@@ -54,24 +59,25 @@ class NodeFile:
 
 
 class OpenFolders:
-    """Institutions by their folders, each opened once for as long as the process lives."""
+    """Members by their folders, each opened once for as long as the process lives."""
 
     def __init__(self) -> None:
-        self._open: dict[Path, Institution] = {}
+        self._open: dict[Path, Member] = {}
         self._held = ExitStack()  # the books' locks
 
-    def __call__(self, config: NodeConfig) -> Institution:
-        """The institution whose ``folder`` a node's configuration names.
+    def __call__(self, config: NodeConfig) -> Member:
+        """The member whose ``folder`` a node's configuration names.
 
         Raises:
             ConfigError: there is no such folder, or a file of it is missing or wrong.
             PrivacyError: the plan asks for more than the allowance.
             LocalError: another process has the book open.
             DataError: the table breaks its contract.
+            PeerError: the roster does not count for the institution.
         """
         folder = _folder(config)
         if folder not in self._open:
-            self._open[folder] = self._institution(folder)
+            self._open[folder] = self._member(folder)
         return self._open[folder]
 
     def close(self) -> None:
@@ -79,13 +85,21 @@ class OpenFolders:
         self._open.clear()
         self._held.close()
 
-    def _institution(self, folder: Path) -> Institution:
+    def _member(self, folder: Path) -> Member:
         """Read a folder; its book is locked last, when all else is well."""
         where = str(folder / "node.toml")
         node = build(NodeFile, parse_toml(_text(folder, "node.toml"), where), where)
         schema, plan = _agreed(folder)
         records = open_table(str(folder / node.table), schema, bytes.fromhex(plan.salt))
-        return Institution(
+        identity = read_identity(folder / "identity.json")
+        if identity.name != node.institution:
+            raise ConfigError(
+                f"{folder / 'identity.json'} holds keys of {identity.name!r}, node.toml says "
+                f"{node.institution!r}",
+                remedy="put the institution's own keys there",
+            )
+        roster = check_roster(read_roster(folder / "roster.json"), identity.card)
+        institution = Institution(
             node.institution,
             plan,
             Terms(budget=node.allowance.policy),
@@ -93,6 +107,8 @@ class OpenFolders:
             self._held.enter_context(open_book(folder / "book")),
             system_random,
         )
+        vault = DiskVault(folder / "vault")
+        return Member(institution, identity, roster, vault, system_random)
 
 
 def conduct_folder(ask: Transport, config: NodeConfig) -> None:
@@ -112,7 +128,8 @@ def conduct_folder(ask: Transport, config: NodeConfig) -> None:
         raise ConfigError(
             f"{folder / 'run'} exists", remedy="draw up a new study; this one has been run"
         )
-    result = finish(run_study(plan, learner_named(plan.learner), ask), _say)
+    roster = read_roster(folder / "roster.json").roster
+    result = finish(run_study(plan, learner_named(plan.learner), ask, roster), _say)
     findings = findings_of(
         result,
         release_model(result),
@@ -126,13 +143,12 @@ def _say(event: Progress) -> None:
     """One line of log for each attempt at a round; all of it is public."""
     if isinstance(event, RoundClosed):
         _LOG.info(
-            "round %d of %d, attempt %d: %d answered; epsilon %.3f in force, %.3f with masks; %s",
+            "round %d of %d, attempt %d: %d answered; epsilon %.3f; %s",
             event.number,
             event.rounds,
             event.attempt,
             len(event.answered),
             event.epsilon,
-            event.epsilon_with_masks,
             "; ".join(f"{name}: {reason}" for name, reason in event.troubles) or "no trouble",
         )
 

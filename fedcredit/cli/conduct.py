@@ -13,14 +13,18 @@ from fedcredit.adapters.flower import run_in_process
 from fedcredit.adapters.system import system_random, utc_now
 from fedcredit.data.records import Records
 from fedcredit.errors import ConfigError
+from fedcredit.federation.alone import learn_alone
 from fedcredit.federation.book import Entry, InMemoryBook
+from fedcredit.federation.consortium import found
 from fedcredit.federation.institution import Institution
+from fedcredit.federation.member import Member
 from fedcredit.federation.plan import StudyPlan, alone
-from fedcredit.federation.simulate import Progress, StudyResult, finish, plain_calls, run_study
+from fedcredit.federation.simulate import Progress, StudyResult
 from fedcredit.federation.terms import terms_of
 from fedcredit.learners.registry import learner_named
 from fedcredit.models.released import Model
 from fedcredit.report.folder import FILES
+from fedcredit.secagg.states import InMemoryVault
 from fedcredit.units import InstitutionId
 
 __all__ = [
@@ -48,7 +52,7 @@ def conduct(
     watch: Callable[[Progress], None],
     workers: int = 2,
 ) -> Conducted:
-    """Run a study through Flower's own apps, all in this process.
+    """Run a study through Flower's own apps, under secure aggregation, all in this process.
 
     Args:
         plan: what is agreed; it names the institutions of ``records``.
@@ -60,8 +64,13 @@ def conduct(
         StudyStopped: too few institutions answered.
     """
     institutions = _institutions(plan, records)
+    identities, roster = found(plan.institutions, system_random)
+    members = {
+        name: Member(one, identities[name], roster, InMemoryVault(), system_random)
+        for name, one in institutions.items()
+    }
     learner = learner_named(plan.learner)
-    result = run_in_process(plan, learner, institutions, watch=watch, workers=workers)
+    result = run_in_process(plan, learner, members, roster, watch=watch, workers=workers)
     return Conducted(result, {name: one.book.entries() for name, one in institutions.items()})
 
 
@@ -84,8 +93,7 @@ def models_alone(
 
     def train(name: InstitutionId) -> Model:
         by_itself = alone(replace(plan, rounds=training), name)
-        asked = plain_calls(_institutions(by_itself, {name: records[name]}))
-        return finish(run_study(by_itself, learner, asked)).model
+        return learn_alone(_institutions(by_itself, {name: records[name]})[name], learner)
 
     models = {}
     with ThreadPoolExecutor(workers) as pool:

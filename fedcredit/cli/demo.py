@@ -38,10 +38,10 @@ def demo(
 ) -> None:
     """Six made-up institutions train one private model together; nothing leaves this machine.
 
-    Three banks, a telco, a utility and a shop, at epsilon 1 per record once sums are masked;
-    the larger figure that is in force until then is shown first. Shows what each would
-    have learned alone, what they learn together, what it costs in privacy, and the score
-    of a sample applicant; leaves a report behind.
+    Three banks, a telco, a utility and a shop, at epsilon 1 per record, under secure
+    aggregation. Shows what each would have learned alone, what they learn together, what
+    it costs in privacy, what the coordinator could see, and the score of a sample
+    applicant; leaves a report behind.
 
     Exit status: 0 done; 1 the folder cannot be written; 2 wrong usage.
 
@@ -153,20 +153,23 @@ def _print_json(findings: Findings, keep: Path) -> None:
 def _print_text(findings: Findings, keep: Path) -> None:
     """The tables, the applicant and the report's path."""
     from fedcredit.cli.results import Results
+    from fedcredit.report.sight import view_of
 
     out, released = Results(), findings.released
     claim = released.claim
     out.line()
     out.own(findings.own)
     out.line(
-        f"  each on its own held-out records: alone at epsilon {findings.plan.epsilon:.2f}; "
-        f"together at {claim.epsilon_local:.2f}, {claim.epsilon:.2f} with masks."
+        f"  each on its own held-out records: alone at epsilon {findings.plan.epsilon:.2f}, "
+        f"together at {claim.epsilon:.2f}."
     )
     out.line(
         "  Such figures are for an institution's own eyes; all are shown because all is made up."
     )
     out.line()
     out.claims(released)
+    out.line()
+    out.seen(view_of(findings.plan, findings.events))
     out.line()
     out.metrics(findings.evaluation)
     out.line()

@@ -107,5 +107,5 @@ def talking() -> Iterator[Talk]:
 
 def _answers(event: RoundClosed, institutions: int) -> str:
     """Who answered, and what it cost so far."""
-    spent = f"ε {event.epsilon:.2f} in force, {event.epsilon_with_masks:.2f} with masks"
+    spent = f"ε {event.epsilon:.2f}"
     return f"{len(event.answered)} of {institutions} answered, {spent}"

@@ -52,12 +52,21 @@ class Results:
         if released.in_force == "local":
             rows = [("in force: sums are opened one by one", local), ("with masks", masked)]
         else:
-            rows = [("in force: only totals are opened", masked), ("masks broken", local)]
+            rows = [
+                ("in force: only totals are opened", masked),
+                ("if all masks were broken", local),
+            ]
         for at, (name, figures) in enumerate(rows):
             style = "" if at else "bold"
             table.add_row(name, *(f"{figure:.2f}" for figure in figures), style=style)
         self._console.print(table)
         self.line("  m is the number of institutions that hold a record of the same person")
+
+    def seen(self, sentences: Sequence[str]) -> None:
+        """What the coordinator could see."""
+        self.line("What the coordinator could see:")
+        for text in sentences:
+            self.line(f"  {text}")
 
     def metrics(self, found: Sequence[Evaluation]) -> None:
         """What the held-out records say, with 95 % ranges."""

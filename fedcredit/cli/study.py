@@ -43,8 +43,8 @@ def simulate(
     """Run the study of STUDY.toml with every institution in this process.
 
     Institutions have tables of their own, or one table is split: by a column, iid, or by a
-    Dirichlet draw. Paths are read from where the study file lies. Noise, charges, rounds
-    and messages are those of a real study.
+    Dirichlet draw. Paths are read from where the study file lies. Noise, masks, charges,
+    rounds and messages are those of a real study.
 
     Exit status: 0 done; 1 a table or file breaks a rule; 2 wrong usage; 4 refused, to keep
     the privacy promised; 75 too few institutions answered.
@@ -207,10 +207,13 @@ def _print_json(findings: Findings, folder: Path) -> None:
 def _print_text(findings: Findings, folder: Path) -> None:
     """Claims, metrics and the report's path."""
     from fedcredit.cli.results import Results
+    from fedcredit.report.sight import view_of
 
     out = Results()
     out.line()
     out.claims(findings.released)
+    out.line()
+    out.seen(view_of(findings.plan, findings.events))
     out.line()
     out.metrics(findings.evaluation)
     out.line()

@@ -20,6 +20,7 @@ from fedcredit.data.strict import build, parse_toml, refuse_unknown
 from fedcredit.errors import SchemaError
 
 __all__ = [
+    "RECORDS_OF",
     "SIZE_CLASSES",
     "Categorical",
     "Column",
@@ -32,7 +33,17 @@ __all__ = [
     "write_schema",
 ]
 
-SIZE_CLASSES: Final = ("under 1k", "1k-10k", "10k-100k", "100k-1M", "1M-10M", "over 10M")
+RECORDS_OF: Final[Mapping[str, int]] = {
+    "under 1k": 10**3,
+    "1k-10k": 10**4,
+    "10k-100k": 10**5,
+    "100k-1M": 10**6,
+    "1M-10M": 10**7,
+    "over 10M": 10**10,
+}
+"""The most records of an institution of each size class."""
+
+SIZE_CLASSES: Final = tuple(RECORDS_OF)
 _KINDS: Final[Mapping[str, type[Numeric | Categorical]]] = {
     "numeric": Numeric,
     "categorical": Categorical,

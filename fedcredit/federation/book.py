@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from fedcredit.codec import digest
 from fedcredit.errors import IntegrityError, LocalError, PrivacyError
@@ -23,6 +23,8 @@ __all__ = [
     "InMemoryBook",
     "Release",
     "Standing",
+    "Step",
+    "StepName",
     "Turn",
     "check_entry",
     "entry_from_dict",
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 Turn: TypeAlias = tuple[int, int]  # round and attempt, each from 0
+StepName: TypeAlias = Literal["agree", "reveal"]
 
 _MOST: int = 1 << 20
 
@@ -82,7 +85,37 @@ class Release:
         return self.round, self.attempt
 
 
-Entry: TypeAlias = Charge | Release
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A later step of a turn was taken, and will not be taken again.
+
+    The secrets that it took are elsewhere, in the vault. Should an older vault be put back,
+    this entry is still here: what was signed or revealed once is not signed or revealed
+    another way.
+
+    Attributes:
+        plan: digest of the plan, hex.
+        round: index of the round.
+        attempt: of that round.
+        step: ``agree``: survivors were signed; ``reveal``: shares were revealed.
+        request: `messages.request_digest` of what was asked, hex.
+        reply: `reply_digest` of the exact bytes, hex.
+    """
+
+    plan: str
+    round: int
+    attempt: int
+    step: StepName
+    request: str
+    reply: str
+
+    @property
+    def turn(self) -> Turn:
+        """Round and attempt."""
+        return self.round, self.attempt
+
+
+Entry: TypeAlias = Charge | Release | Step
 
 
 @runtime_checkable
@@ -106,6 +139,14 @@ class Book(Protocol):
 
         Raises:
             LocalError: they could not be made durable, or the turn is not open.
+        """
+        ...
+
+    def step(self, entry: Step) -> None:
+        """Write a step; durable on return.
+
+        Raises:
+            LocalError: it could not be made durable, or the turn is not open for it.
         """
         ...
 
@@ -144,6 +185,11 @@ class InMemoryBook:
         self._replies[entry.reply] = reply
         self._entries.append(entry)
 
+    def step(self, entry: Step) -> None:
+        """See `Book`."""
+        check_entry(self._entries, entry)
+        self._entries.append(entry)
+
     def reply(self, entry: Release) -> bytes:
         """See `Book`."""
         return self._replies[entry.reply]
@@ -157,11 +203,13 @@ class Standing:
         spent: by all studies.
         charges: of one plan, by turn.
         releases: of that plan, by turn.
+        steps: of that plan, by turn and name.
     """
 
     spent: Spent
     charges: Mapping[Turn, Charge]
     releases: Mapping[Turn, Release]
+    steps: Mapping[tuple[Turn, StepName], Step]
 
     @property
     def last(self) -> Turn:
@@ -189,14 +237,17 @@ def standing_of(entries: Iterable[Entry], plan: str) -> Standing:
     spent = NOTHING_SPENT
     charges: dict[Turn, Charge] = {}
     releases: dict[Turn, Release] = {}
+    steps: dict[tuple[Turn, StepName], Step] = {}
     for entry in entries:
         if isinstance(entry, Charge):
             spent = spent.charged(entry.event)
             if entry.plan == plan:
                 charges[entry.turn] = entry
-        elif entry.plan == plan:
+        elif entry.plan == plan and isinstance(entry, Release):
             releases[entry.turn] = entry
-    return Standing(spent, charges, releases)
+        elif entry.plan == plan and isinstance(entry, Step):
+            steps[entry.turn, entry.step] = entry
+    return Standing(spent, charges, releases, steps)
 
 
 def reply_digest(data: bytes) -> str:
@@ -205,16 +256,15 @@ def reply_digest(data: bytes) -> str:
 
 
 def check_entry(entries: Iterable[Entry], entry: Entry) -> None:
-    """Refuse what no book may hold: a turn charged twice, or a release that is not open.
+    """Refuse what no book may hold: a turn charged twice, or a step out of order.
 
     Raises:
         LocalError: the entry does not follow from those before it.
     """
-    kinds = [type(one) for one in entries if (one.plan, one.turn) == (entry.plan, entry.turn)]
-    expected: list[type[Entry]] = [] if isinstance(entry, Charge) else [Charge]
-    if kinds != expected:
+    before = [_kind(one) for one in entries if (one.plan, one.turn) == (entry.plan, entry.turn)]
+    if before not in _FOLLOWS[_kind(entry)]:
         raise LocalError(
-            f"a {type(entry).__name__.lower()} of round {entry.round + 1}, attempt "
+            f"a {_kind(entry)} of round {entry.round + 1}, attempt "
             f"{entry.attempt} does not follow from the book",
             remedy="charge a turn once, release it once, and answer one request at a time",
         )
@@ -224,12 +274,14 @@ def entry_to_dict(entry: Entry) -> dict[str, object]:
     """The form of an entry for a line of JSON: text, integers and one level below."""
     line: dict[str, object] = {
         "attempt": entry.attempt,
-        "entry": type(entry).__name__.lower(),
+        "entry": _kind(entry),
         "plan": entry.plan,
         "round": entry.round,
     }
     if isinstance(entry, Charge):
         return line | {"event": event_to_dict(entry.event), "request": entry.request}
+    if isinstance(entry, Step):
+        return line | {"reply": entry.reply, "request": entry.request}
     return line | {"reply": entry.reply}
 
 
@@ -247,6 +299,19 @@ def entry_from_dict(line: Mapping[str, object]) -> Entry:
         ) from None
 
 
+_FOLLOWS: Mapping[str, list[list[str]]] = {
+    "charge": [[]],
+    "release": [["charge"]],
+    "agree": [["charge", "release"]],
+    "reveal": [["charge", "release"], ["charge", "release", "agree"]],
+}
+
+
+def _kind(entry: Entry) -> str:
+    """What an entry is, in a line."""
+    return entry.step if isinstance(entry, Step) else type(entry).__name__.lower()
+
+
 def _read(line: Mapping[str, object]) -> Entry:
     """The entry of a line, or one of several errors."""
     plan, attempt = _hex(line["plan"]), whole("attempt", line["attempt"], low=0, high=_MOST)
@@ -261,6 +326,15 @@ def _read(line: Mapping[str, object]) -> Entry:
             attempt=attempt,
             request=_hex(line["request"]),
             event=event_from_dict(event),
+        )
+    elif line["entry"] in ("agree", "reveal"):
+        entry = Step(
+            plan=plan,
+            round=index,
+            attempt=attempt,
+            step=line["entry"],
+            request=_hex(line["request"]),
+            reply=_hex(line["reply"]),
         )
     else:
         entry = Release(plan=plan, round=index, attempt=attempt, reply=_hex(line["reply"]))

@@ -1,222 +1,254 @@
-"""The coordinator's round, as pure steps over frozen states.
+"""The coordinator's turn: one secure sum over any transport, in three trips.
 
-    open_round --> Collecting
-    Collecting --an answer-----> Collecting
-    Collecting --time is up----> Summed      (threshold or more answers)
-    Collecting --time is up----> Short       (fewer: nothing is added up)
-    Short      --retries left--> Collecting  (all are asked again, for fresh noise)
-    Short      --none left-----> StudyStopped
+    (prepare  only to members without a package for the turn: at the start, after absence)
+    start     to each participant its own; uploads come back until the deadline
+    survive   the list of survivors; done as soon as enough have signed it
+    reveal    those signatures; done as soon as enough shares give the sum
 
-A wrong answer is a PeerError and leaves the state as it was, so a round goes on without
-whoever answers late, wrongly or not at all. Nobody here reads a clock or sends anything.
+What is decided is decided by `secagg.server`; here is the order in which it is asked. The
+coordinator sees masked vectors, one-time public keys, sealed shares, signatures, and the
+shares that open the sum: the sum is all that they tell it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
-
-import numpy as np
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, runtime_checkable
 
 from fedcredit.codec import digest
-from fedcredit.errors import LocalError, PeerError, StudyStopped
-from fedcredit.federation.messages import (
-    MOST_ENTRY,
-    Request,
-    decode_reply,
-    encode_request,
-    request_digest,
+from fedcredit.errors import PeerError
+from fedcredit.federation.messages import Heard, Refusal
+from fedcredit.secagg.messages import Prepare, encode_request
+from fedcredit.secagg.server import (
+    Aborted,
+    Agreeing,
+    Collecting,
+    Gathering,
+    Opened,
+    Opening,
+    ask_shares,
+    close,
+    open_sum,
+    receive_agreement,
+    receive_package,
+    receive_shares,
+    receive_upload,
+    start,
 )
-from fedcredit.federation.plan import StudyPlan
-from fedcredit.learners.program import NoisyTotal
-from fedcredit.models.queries import Query
-from fedcredit.privacy.events import GaussianSum
-from fedcredit.units import InstitutionId, Ints
+from fedcredit.secagg.session import Asked, Session, encode_manifest
+from fedcredit.units import InstitutionId
 
-__all__ = ["Collecting", "Short", "Summed", "close", "open_round", "receive", "retry"]
+__all__ = ["Transport", "TurnResult", "conduct_turn"]
+
+_State = TypeVar("_State")
+_TRIES = 2  # a message that was lost is made good by sending the very same bytes once more
+
+
+@runtime_checkable
+class Transport(Protocol):
+    """A way to reach institutions."""
+
+    def __call__(
+        self, requests: Mapping[InstitutionId, bytes], deadline_s: float
+    ) -> Iterable[Heard]:
+        """Send each institution its own request.
+
+        Returns:
+            What they say, as it comes. Whoever has said nothing after ``deadline_s``
+            seconds is left out; one that says something twice may be in it twice. The
+            caller may stop listening before the end.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Accepted:
-    """An answer that was taken, with the bytes that it came in."""
-
-    data: bytes
-    value: Ints
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Collecting:
-    """A round that waits for answers.
+class TurnResult:
+    """How a turn ended; all of it is public.
 
     Attributes:
-        plan: of the study.
-        round: index of the round.
-        attempt: 0, or the number of the retry.
-        retries_left: for the rest of the study.
-        query: what is asked.
-        event: what every institution that is asked is charged.
-        request: the bytes to send, the same to all.
-        accepted: answers so far.
+        outcome: the sum, or why there is none.
+        answered: whose masked vectors came.
+        troubles: who did not answer, or answered wrongly, each with the reason.
+        following: packages for the next round that rode along, by dealer.
+        transcript: 32 bytes that name the manifest and every upload, as they were signed.
     """
 
-    plan: StudyPlan
-    round: int
-    attempt: int
-    retries_left: int
-    query: Query
-    event: GaussianSum
-    request: bytes
-    accepted: Mapping[InstitutionId, _Accepted] = field(
-        default_factory=lambda: MappingProxyType({})
-    )
-
-    @property
-    def answered(self) -> tuple[InstitutionId, ...]:
-        """Who has answered, in ascending order."""
-        return tuple(sorted(self.accepted))
-
-    @property
-    def silent(self) -> tuple[InstitutionId, ...]:
-        """Who has not, in ascending order."""
-        return tuple(one for one in self.plan.institutions if one not in self.accepted)
-
-    @property
-    def transcript(self) -> bytes:
-        """32 bytes that name the question and every answer taken, as they were sent."""
-        replies = (self.accepted[one].data for one in self.answered)
-        return digest("fedcredit/round/1", self.request, *replies)
+    outcome: Opened | Aborted
+    answered: tuple[InstitutionId, ...]
+    troubles: Mapping[InstitutionId, str]
+    following: Mapping[InstitutionId, bytes]
+    transcript: bytes
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Summed:
-    """A round with enough answers.
-
-    Attributes:
-        total: the sum of the answers, with the variance of all their noise.
-        retries_left: for the rest of the study.
-        collected: the round that was closed.
-    """
-
-    total: NoisyTotal
-    retries_left: int
-    collected: Collecting
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Short:
-    """A round with too few answers: they are not added up, and stay paid for."""
-
-    collected: Collecting
-
-
-def open_round(plan: StudyPlan, index: int, query: Query, retries_left: int) -> Collecting:
-    """Begin a round.
+def conduct_turn(
+    session: Session,
+    asked: Asked,
+    packages: Mapping[InstitutionId, bytes],
+    invited: tuple[InstitutionId, ...],
+    ask: Transport,
+    deadline_s: float,
+) -> TurnResult:
+    """Conduct one turn.
 
     Args:
-        plan: of the study.
-        index: of the round, from 0.
-        query: about the round's part of the records.
-        retries_left: for the rest of the study.
-
-    Raises:
-        LocalError: the query is about other records than the round.
-        PrivacyError: no noise that can be drawn is enough for it.
-    """
-    if query.part != plan.rounds[index].part:
-        raise LocalError(
-            f"round {index + 1} of {plan.learner!r} asks about {query.part} records, the plan "
-            f"says {plan.rounds[index].part}",
-            remedy="draw up the plan with this learner",
-        )
-    return _ask(plan, index, 0, query, retries_left)
-
-
-def receive(state: Collecting, sender: InstitutionId, data: bytes) -> Collecting:
-    """Take one answer.
-
-    Args:
-        state: the round.
-        sender: who sent it, as the transport knows.
-        data: what was sent.
+        session: of the study.
+        asked: what is summed.
+        packages: for this turn, that rode along with the uploads of the last one.
+        invited: whom to ask, of the session's members.
+        ask: how they are reached.
+        deadline_s: seconds they have for each trip.
 
     Returns:
-        The round with the answer in it.
-
-    Raises:
-        PeerError: it is no answer of this sender to this question, or not the first one.
-            The state is unchanged: drop the message.
+        The end of the turn. An aborted one has revealed nothing.
     """
-    if sender not in state.plan.institutions:
-        raise PeerError(f"{sender!r} is not in the plan", remedy="drop the message")
-    reply = decode_reply(data, state.event.dim)
-    if reply.institution != sender:
-        raise PeerError(
-            f"{sender!r} sent an answer in the name of another", remedy="drop the message"
+    return _Turn(session, asked, invited, ask, deadline_s).conduct(packages)
+
+
+class _Turn:
+    """One turn under way."""
+
+    def __init__(
+        self,
+        session: Session,
+        asked: Asked,
+        invited: tuple[InstitutionId, ...],
+        ask: Transport,
+        deadline_s: float,
+    ) -> None:
+        self.session, self.asked, self.invited = session, asked, invited
+        self.ask, self.deadline_s = ask, deadline_s
+        self.troubles: dict[InstitutionId, str] = {}
+
+    def conduct(self, packages: Mapping[InstitutionId, bytes]) -> TurnResult:
+        """All trips, or as many as it takes to see that there will be no sum."""
+        gathering = self._gather(packages)
+        begun = start(gathering, self.asked)
+        if isinstance(begun, Aborted):
+            return self._over(begun, None, b"")
+        collecting, requests = begun
+        collecting = self._trip(
+            collecting,
+            requests,
+            receive_upload,
+            taken=lambda state: tuple(state.uploads),
+            enough=lambda state: len(state.uploads) >= self.session.threshold,
         )
-    if (reply.plan, reply.round, reply.attempt, reply.request) != (
-        state.plan.digest(),
-        state.round,
-        state.attempt,
-        request_digest(state.request),
-    ):
-        raise PeerError(
-            f"{sender!r} answered another question than that of round {state.round + 1}, "
-            f"attempt {state.attempt}",
-            remedy="drop the message; it may be late",
+        silent = set(self.invited) - set(collecting.uploads)
+        self.troubles = dict.fromkeys(sorted(silent), "no answer") | self.troubles
+        closed = close(collecting)
+        if isinstance(closed, Aborted):
+            return self._over(closed, collecting, b"")
+        agreeing, survive = closed
+        return self._over(self._open(agreeing, survive), collecting, survive)
+
+    def _gather(self, packages: Mapping[InstitutionId, bytes]) -> Gathering:
+        """Packages that are there, and those of members that have none."""
+        state = Gathering(self.session, self.asked.turn)
+        for name in self.invited:
+            if name in packages:
+                state = self._take(state, name, packages[name], receive_package)
+        self.troubles.clear()  # whoever's package was wrong is asked for another
+        request = encode_request(Prepare(self.session.digest(), self.asked.turn))
+        return self._trip(
+            state,
+            {name: request for name in self.invited if name not in state.packages},
+            receive_package,
+            taken=lambda state: tuple(state.packages),
+            enough=lambda state: len(state.packages) >= self.session.threshold,
         )
-    if sender in state.accepted:
-        raise PeerError(f"{sender!r} has already answered", remedy="keep the first answer")
-    # Not by abs(), which leaves the lowest of all integers negative.
-    if bool(((reply.value > MOST_ENTRY) | (reply.value < -MOST_ENTRY)).any()):
-        raise PeerError(
-            f"{sender!r} sent a number beyond {MOST_ENTRY}, which no table has",
-            remedy="have the institution check its installation",
+
+    def _open(self, agreeing: Agreeing, survive: bytes) -> Opened | Aborted:
+        """The second and the third trip."""
+        agreeing = self._trip(
+            agreeing,
+            dict.fromkeys(agreeing.survivors, survive),
+            receive_agreement,
+            taken=lambda state: tuple(state.signatures),
+            enough=lambda state: state.enough,
+            hurry=True,
         )
-    taken = {**state.accepted, sender: _Accepted(data, reply.value)}
-    return replace(state, accepted=MappingProxyType(taken))
+        asked = ask_shares(agreeing)
+        if isinstance(asked, Aborted):
+            return asked
+        opening, reveal = asked
+        while True:
+            before = len(opening.liars)
+            opening = self._trip(
+                opening,
+                {
+                    name: reveal
+                    for name in agreeing.survivors
+                    if name not in opening.shares and name not in opening.liars
+                },
+                receive_shares,
+                taken=lambda state: (*state.shares, *state.liars),
+                enough=lambda state: state.enough,
+                hurry=True,
+            )
+            outcome = open_sum(opening)
+            if not isinstance(outcome, Opening):
+                return outcome
+            opening = outcome
+            for liar in opening.liars:
+                self.troubles[liar] = "revealed false shares"
+            if len(opening.liars) == before:
+                return Aborted(f"{len(opening.shares)} members revealed shares, too few")
 
+    def _trip(
+        self,
+        state: _State,
+        requests: Mapping[InstitutionId, bytes],
+        receive: Callable[[_State, InstitutionId, bytes], _State],
+        *,
+        taken: Callable[[_State], tuple[InstitutionId, ...]],
+        enough: Callable[[_State], bool],
+        hurry: bool = False,
+    ) -> _State:
+        """Send, and take what comes; below the threshold send the very same bytes once more.
 
-def close(state: Collecting) -> Summed | Short:
-    """End a round: add up, or say that too few have answered."""
-    count = len(state.accepted)
-    if count < state.plan.threshold:
-        return Short(state)
-    value = np.zeros(state.event.dim, dtype=np.int64)
-    for one in state.answered:  # integers: every order gives the same sum
-        value += state.accepted[one].value
-    value.flags.writeable = False
-    total = NoisyTotal(value, count * state.event.variance)
-    return Summed(total, state.retries_left, state)
+        A resend costs nothing, since a member has one answer for one message; a retry of
+        the turn costs a charge. So lost messages are made good before a turn is retried.
+        """
+        for _ in range(_TRIES):
+            left = {name: data for name, data in requests.items() if name not in taken(state)}
+            for heard in self.ask(left, self.deadline_s) if left else ():
+                if isinstance(heard, Refusal):
+                    self.troubles[heard.sender] = f"refused: {heard.reason}"
+                    continue
+                state = self._take(state, heard.sender, heard.data, receive)
+                if hurry and enough(state):
+                    return state
+            if enough(state):
+                break
+        return state
 
+    def _take(
+        self,
+        state: _State,
+        sender: InstitutionId,
+        data: bytes,
+        receive: Callable[[_State, InstitutionId, bytes], _State],
+    ) -> _State:
+        """Take one message, or note what is wrong with it."""
+        try:
+            state = receive(state, sender, data)
+        except PeerError as problem:
+            self.troubles[sender] = problem.what
+        else:
+            self.troubles.pop(sender, None)
+        return state
 
-def retry(short: Short) -> Collecting:
-    """Ask everybody again, as a new attempt with a fresh charge and fresh noise.
-
-    Raises:
-        StudyStopped: no retry is left; nothing more is released.
-    """
-    state = short.collected
-    if state.retries_left == 0:
-        plan = state.plan
-        raise StudyStopped(
-            f"study {plan.name!r} stopped in round {state.round + 1} of {len(plan.rounds)}: "
-            f"{len(state.accepted)} of {len(plan.institutions)} institutions answered, the "
-            f"plan needs {plan.threshold}, and no retry is left",
-            remedy="find out from the institutions that did not answer; then start a new "
-            "study, for which what was charged stays charged",
+    def _over(
+        self, outcome: Opened | Aborted, collecting: Collecting | None, survive: bytes
+    ) -> TurnResult:
+        """The end."""
+        uploads = {} if collecting is None else collecting.uploads
+        manifest = b"" if collecting is None else encode_manifest(collecting.manifest)
+        return TurnResult(
+            outcome,
+            tuple(sorted(uploads)),
+            dict(sorted(self.troubles.items())),
+            {name: one.following for name, one in uploads.items() if one.following},
+            digest("fedcredit/turn/1", manifest, survive),
         )
-    return _ask(state.plan, state.round, state.attempt + 1, state.query, state.retries_left - 1)
-
-
-def _ask(plan: StudyPlan, index: int, attempt: int, query: Query, retries_left: int) -> Collecting:
-    """A round with no answer yet."""
-    return Collecting(
-        plan=plan,
-        round=index,
-        attempt=attempt,
-        retries_left=retries_left,
-        query=query,
-        event=plan.event(index, query),
-        request=encode_request(Request(plan.digest(), index, attempt, query)),
-    )

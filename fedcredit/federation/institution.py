@@ -1,9 +1,11 @@
-"""An institution's round: from the bytes of a question to the bytes of its answer.
+"""An institution's private sum: from a question to the bytes of its answer.
 
-    admit     the question belongs to this turn of this plan and fits under every cap
+    admit     the question belongs to this turn of this plan and fits under every cap;
+              and whoever will mask the sum has nothing against the turn
     charge    its cost is durable in the book; from here on there is no refund
-    measure   one exact sum of integer rows, one row a record
+    measure   one exact sum of integer rows, one row a record, clamped to the public bound
     noise     exact discrete Gaussian noise of the charged variance
+    mask      so that only the total of many institutions can be opened
     record    the answer's exact bytes are durable in the book
     send      the bytes are returned
 
@@ -13,8 +15,9 @@ before, and one turn never has two answers. This is the only file that may relea
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from fedcredit.data.records import Records
 from fedcredit.errors import LocalError, PeerError
@@ -27,13 +30,7 @@ from fedcredit.federation.book import (
     reply_digest,
     standing_of,
 )
-from fedcredit.federation.messages import (
-    Reply,
-    Request,
-    decode_request,
-    encode_reply,
-    request_digest,
-)
+from fedcredit.federation.messages import Question
 from fedcredit.federation.plan import StudyPlan
 from fedcredit.federation.terms import Terms, accept
 from fedcredit.measures.measure import check_fit, measure
@@ -42,10 +39,14 @@ from fedcredit.privacy.budget import admit
 from fedcredit.privacy.events import GaussianSum
 from fedcredit.privacy.noise import RandomBytes
 from fedcredit.privacy.release import release
-from fedcredit.privacy.sums import BoundedSum
-from fedcredit.units import InstitutionId
+from fedcredit.privacy.sums import BoundedSum, clamp
+from fedcredit.units import InstitutionId, Ints
 
-__all__ = ["Institution", "Measure", "answer"]
+__all__ = ["Institution", "Measure", "Wrap", "private_sum"]
+
+Wrap: TypeAlias = Callable[[GaussianSum], Callable[[Ints], bytes]]
+"""How a noisy sum becomes bytes that may leave: called with the event before it is charged,
+when it may refuse, and what it returns is called with the noisy sum."""
 
 
 @runtime_checkable
@@ -98,7 +99,7 @@ class Institution:
         return f"Institution({self.name!r}, plan={self.plan.name!r})"
 
 
-def answer(institution: Institution, data: bytes) -> bytes:
+def private_sum(institution: Institution, question: Question, name: bytes, wrap: Wrap) -> bytes:
     """Answer one question.
 
     Guarantee: the cost is durable before a record is read; the same question gives the
@@ -108,52 +109,43 @@ def answer(institution: Institution, data: bytes) -> bytes:
 
     Args:
         institution: who answers; one call at a time.
-        data: what the coordinator sent.
+        question: what is asked.
+        name: 32 bytes that name all that was sent with it.
+        wrap: masks the noisy sum; the one thing that sees it.
 
     Returns:
         The bytes of the answer.
 
     Raises:
-        PeerError: the bytes are no question, or none that may be asked now.
+        PeerError: the question may not be asked now.
         PrivacyError: it would cost more than the terms allow.
         LocalError: the turn was charged and its answer lost; or the book could not be
             written.
         IntegrityError: the book is damaged.
     """
-    request = decode_request(data)
-    name = request_digest(data)
     plan = institution.plan
-    if request.plan != plan.digest():
+    if question.plan != plan.digest():
         raise PeerError(
             f"the question is of another plan than {plan.name!r}",
             remedy="have both sides load the same plan",
         )
     standing = standing_of(institution.book.entries(), plan.digest().hex())
-    turn: Turn = request.round, request.attempt
+    turn: Turn = question.round, question.attempt
     if turn in standing.charges:
         return _sent_before(institution.book, standing, turn, name.hex())
 
-    event = _admit(institution, standing, request)
+    event = _admit(institution, standing, question)
+    mask = wrap(event)
     charge = Charge(
         plan=plan.digest().hex(),
-        round=request.round,
-        attempt=request.attempt,
+        round=question.round,
+        attempt=question.attempt,
         request=name.hex(),
         event=event,
     )
     institution.book.charge(charge)
-    exact = institution.measure(institution.records, request.query)
-    noisy = release(exact, event, institution.random)
-    reply = encode_reply(
-        Reply(
-            plan=request.plan,
-            round=request.round,
-            attempt=request.attempt,
-            request=name,
-            institution=institution.name,
-            value=noisy.value,
-        )
-    )
+    exact = institution.measure(institution.records, question.query)
+    reply = mask(release(clamp(exact, plan.bound(event)), event, institution.random).value)
     institution.book.release(
         Release(
             plan=charge.plan,
@@ -181,7 +173,7 @@ def _sent_before(book: Book, standing: Standing, turn: Turn, name: str) -> bytes
     return book.reply(standing.releases[turn])
 
 
-def _admit(institution: Institution, standing: Standing, request: Request) -> GaussianSum:
+def _admit(institution: Institution, standing: Standing, request: Question) -> GaussianSum:
     """The event to charge, if the question may be asked now; checks public things only."""
     plan, terms = institution.plan, institution.terms
     turn = request.round, request.attempt

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from fedcredit.codec import digest, encode
-from fedcredit.data.schema import Schema, require_confirmed
+from fedcredit.data.schema import RECORDS_OF, Schema, require_confirmed
 from fedcredit.errors import ConfigError
 from fedcredit.privacy.accounting import check_delta, rho_for, variance_for
 from fedcredit.privacy.events import MAX_SENSITIVITY_SQUARED, PARTS, GaussianSum, Part
@@ -33,10 +33,11 @@ __all__ = [
 
 Noise: TypeAlias = Literal["distributed", "local", "alone"]
 
-MOST_INSTITUTIONS: Final = 1000  # so many sums below 2^53 add up exactly in int64
+MOST_INSTITUTIONS: Final = 1000
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _HEX: Final = re.compile(r"(?:[0-9a-f]{2}){8,64}")
 _NANO: Final = 10**9
+_MOST_NUMBER: Final = 1 << 52  # a thousand of it, and their noise, fit a ring of 64 bits
 
 
 @runtime_checkable
@@ -185,6 +186,16 @@ class StudyPlan:
             variance=variance_for(planned.rho, squared, self.honest),
             honest=self.honest,
         )
+
+    def bound(self, event: GaussianSum) -> int:
+        """B: the largest absolute value of one institution's number, before noise.
+
+        Public: what four times the records of the declared size class could come to, if
+        every one of them moved the same number as far as it can. A table beyond that is
+        clamped, which costs accuracy and not privacy.
+        """
+        most = 4 * RECORDS_OF[self.schema.size_class] * math.isqrt(event.sensitivity_squared)
+        return min(most, _MOST_NUMBER)
 
     def digest(self) -> bytes:
         """32 bytes that name the plan: every field, and the schema by its own digest."""

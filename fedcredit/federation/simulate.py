@@ -1,37 +1,39 @@
 """A whole federation as one loop over any transport: read this file first.
 
 A study asks one question after the other. Every institution answers with a sum over its
-records that already holds noise; the coordinator adds the answers up and folds the total
-into what is public; the next question follows from that. Whether the institutions are
-in this process or a thousand miles away is the business of the transport.
+records that already holds noise and is masked; the coordinator opens the total of them all
+and nothing less, and folds it into what is public; the next question follows from that. Whether the institutions
+are in this process or a thousand miles away is the business of the transport.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import TypeAlias
 
 from fedcredit.codec import digest
-from fedcredit.errors import LocalError, PeerError
-from fedcredit.federation.coordinator import (
-    Collecting,
-    Short,
-    Summed,
-    close,
-    open_round,
-    receive,
-    retry,
+from fedcredit.errors import LocalError, StudyStopped
+from fedcredit.federation.coordinator import Transport, TurnResult, conduct_turn
+from fedcredit.federation.member import Member, answer
+from fedcredit.federation.messages import (
+    Answer,
+    Heard,
+    Question,
+    Refusal,
+    encode_question,
+    refusal_of,
 )
-from fedcredit.federation.institution import Institution, answer
-from fedcredit.federation.messages import Answer, Heard, Refusal, refusal_of
 from fedcredit.federation.plan import StudyPlan
+from fedcredit.federation.turns import asked_of, session_of
 from fedcredit.learners.evaluation import Evaluation, evaluate, evaluation_query
 from fedcredit.learners.program import Learner, NoisyTotal
 from fedcredit.models.queries import Query
 from fedcredit.models.released import Model
 from fedcredit.privacy.accounting import Claim, claims
 from fedcredit.privacy.events import GaussianSum
+from fedcredit.secagg.roster import Roster
+from fedcredit.secagg.server import Opened
 from fedcredit.units import Epsilon, InstitutionId
 
 __all__ = [
@@ -40,27 +42,10 @@ __all__ = [
     "RoundClosed",
     "RoundOpened",
     "StudyResult",
-    "Transport",
     "finish",
     "plain_calls",
     "run_study",
 ]
-
-
-@runtime_checkable
-class Transport(Protocol):
-    """A way to ask institutions."""
-
-    def __call__(
-        self, members: tuple[InstitutionId, ...], request: bytes, deadline_s: float
-    ) -> Iterable[Heard]:
-        """Send ``request`` to each of ``members``.
-
-        Returns:
-            What they say, as it comes. Whoever has said nothing after ``deadline_s``
-            seconds is left out; one that says something twice may be in it twice.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +77,9 @@ class RoundClosed:
         enough: whether the answers were added up.
         answered: whose answers were taken.
         troubles: who did not answer, or answered wrongly or too often, each with the reason.
-        epsilon: spent by a record so far, every institution's noise standing alone: the
-            claim in force while sums reach the coordinator one by one.
-        epsilon_with_masks: the same against whoever sees sums only.
+        epsilon: spent by a record so far, against whoever sees the totals, the coordinator
+            and ``colluders`` institutions among them.
+        epsilon_unmasked: the same if all masks were broken: one institution's noise alone.
         transcript: 32 bytes over all questions and answers so far.
     """
 
@@ -106,7 +91,7 @@ class RoundClosed:
     answered: tuple[InstitutionId, ...]
     troubles: tuple[tuple[InstitutionId, str], ...]
     epsilon: Epsilon
-    epsilon_with_masks: Epsilon
+    epsilon_unmasked: Epsilon
     transcript: bytes
 
 
@@ -127,8 +112,8 @@ class StudyResult:
         model: what was learned.
         evaluation: what the held-out records say of it.
         events: what an institution that was asked in every attempt has been charged.
-        claim: what the events reveal. ``epsilon_local`` and ``rho_local`` are in force, as
-            no masks hide the single sums; the others say what would hold with masks.
+        claim: what the events reveal. ``epsilon`` and ``rho`` are in force, as only totals
+            were opened; ``epsilon_local`` and ``rho_local`` would hold with all masks broken.
         rounds: every attempt, in order; the last one's transcript names them all.
     """
 
@@ -144,13 +129,14 @@ Study: TypeAlias = Generator[Progress, None, StudyResult]
 _Asking: TypeAlias = Generator[Progress, None, NoisyTotal]
 
 
-def run_study(plan: StudyPlan, learner: Learner, ask: Transport) -> Study:
+def run_study(plan: StudyPlan, learner: Learner, ask: Transport, roster: Roster) -> Study:
     """Conduct a study.
 
     Args:
         plan: what every institution has agreed to.
         learner: the plan's.
         ask: how institutions are reached.
+        roster: whose keys count; the institutions' own copies decide, not this one.
 
     Yields:
         What happens, before and after every attempt at a round.
@@ -163,7 +149,7 @@ def run_study(plan: StudyPlan, learner: Learner, ask: Transport) -> Study:
         LocalError: the learner is not the plan's.
     """
     _check_learner(plan, learner)
-    diary = _Diary(plan, ask)
+    diary = _Diary(plan, ask, roster)
     training = [one for one in plan.rounds if one.part == "train"]
     program = learner.start(
         plan.schema, bytes.fromhex(plan.seed), plan.noise_levels[: len(training)]
@@ -206,18 +192,16 @@ def finish(study: Study, watch: Callable[[Progress], None] = lambda _: None) -> 
             return result
 
 
-def plain_calls(institutions: Mapping[InstitutionId, Institution]) -> Transport:
-    """The plainest transport: institutions in this process, asked one after the other."""
+def plain_calls(members: Mapping[InstitutionId, Member]) -> Transport:
+    """The plainest transport: members in this process, asked one after the other."""
 
-    def ask(
-        members: tuple[InstitutionId, ...], request: bytes, deadline_s: float
-    ) -> Iterable[Heard]:
+    def ask(requests: Mapping[InstitutionId, bytes], deadline_s: float) -> Iterable[Heard]:
         del deadline_s  # a call returns when it returns
-        for member in members:
+        for name, request in requests.items():
             try:
-                yield Answer(member, answer(institutions[member], request))
+                yield Answer(name, answer(members[name], request))
             except Exception as problem:  # noqa: BLE001 - a coordinator outlives every node
-                yield Refusal(member, refusal_of(problem))
+                yield Refusal(name, refusal_of(problem))
 
     return ask
 
@@ -225,71 +209,79 @@ def plain_calls(institutions: Mapping[InstitutionId, Institution]) -> Transport:
 class _Diary:
     """What has happened so far; the one thing in a study that changes."""
 
-    def __init__(self, plan: StudyPlan, ask: Transport) -> None:
+    def __init__(self, plan: StudyPlan, ask: Transport, roster: Roster) -> None:
         self.plan = plan
         self.ask = ask
+        self.session = session_of(plan, roster)
+        self.invited = plan.institutions
+        self.packages: Mapping[InstitutionId, bytes] = {}
         self.retries_left = plan.retries
         self.events: list[GaussianSum] = []
         self.closed: list[RoundClosed] = []
 
     def ask_round(self, index: int, query: Query) -> _Asking:
-        """Ask one question, again if need be, until enough have answered."""
-        state = open_round(self.plan, index, query, self.retries_left)
-        while True:
-            yield RoundOpened(
-                index + 1, len(self.plan.rounds), self.plan.rounds[index].name, state.attempt
+        """Ask one question, again if need be, until a total has been opened."""
+        plan, attempt = self.plan, 0
+        planned = plan.rounds[index]
+        if query.part != planned.part:
+            raise LocalError(
+                f"round {index + 1} of {plan.learner!r} asks about {query.part} records, the "
+                f"plan says {planned.part}",
+                remedy="draw up the plan with this learner",
             )
+        event = plan.event(index, query)
+        while True:
+            yield RoundOpened(index + 1, len(plan.rounds), planned.name, attempt)
             # An answer may have left even where none arrived: what is asked is paid for.
-            self.events.append(state.event)
-            state, troubles = self._hear(state)
-            outcome = close(state)
-            yield self._note(outcome, troubles)
-            if isinstance(outcome, Summed):
-                self.retries_left = outcome.retries_left
-                return outcome.total
-            state = retry(outcome)
+            self.events.append(event)
+            question = encode_question(Question(plan.digest(), index, attempt, query))
+            asked = asked_of(plan, (index, attempt), question, event)
+            turn = conduct_turn(
+                self.session, asked, self.packages, self.invited, self.ask, plan.deadline_s
+            )
+            yield self._note(turn, index, attempt)
+            outcome = turn.outcome
+            if isinstance(outcome, Opened):
+                self.packages = turn.following
+                return NoisyTotal(outcome.total, len(outcome.survivors) * event.variance)
+            # Keys are for one turn only: all are asked for fresh ones, but whoever dealt
+            # shares that opened nothing.
+            self.packages = {}
+            self.invited = tuple(one for one in self.invited if one not in outcome.blamed)
+            if self.retries_left == 0:
+                raise self._stopped(turn, index)
+            self.retries_left -= 1
+            attempt += 1
 
-    def _hear(self, state: Collecting) -> tuple[Collecting, dict[InstitutionId, str]]:
-        """Take what comes; below the threshold, send the very same bytes once more.
-
-        A resend costs nothing, since an institution has one answer for one question; a
-        retry costs a charge. So lost messages are made good before a round is retried.
-        """
-        troubles: dict[InstitutionId, str] = {}
-        for _ in range(2):
-            for heard in self.ask(state.silent, state.request, self.plan.deadline_s):
-                try:
-                    if isinstance(heard, Refusal):
-                        troubles[heard.sender] = f"refused: {heard.reason}"
-                    else:
-                        state = receive(state, heard.sender, heard.data)
-                        troubles.pop(heard.sender, None)
-                except PeerError as problem:
-                    troubles[heard.sender] = problem.what
-            if len(state.accepted) >= self.plan.threshold:
-                break
-        silent = dict.fromkeys(state.silent, "no answer")
-        return state, silent | troubles
-
-    def _note(self, outcome: Summed | Short, troubles: Mapping[InstitutionId, str]) -> RoundClosed:
+    def _note(self, turn: TurnResult, index: int, attempt: int) -> RoundClosed:
         """Write down how an attempt ended."""
-        state = outcome.collected
         before = self.closed[-1].transcript if self.closed else self.plan.digest()
         spent = claims(self.events, self.plan.delta, persons=())
         note = RoundClosed(
-            number=state.round + 1,
+            number=index + 1,
             rounds=len(self.plan.rounds),
-            name=self.plan.rounds[state.round].name,
-            attempt=state.attempt,
-            enough=isinstance(outcome, Summed),
-            answered=state.answered,
-            troubles=tuple(sorted(troubles.items())),
-            epsilon=spent.epsilon_local,
-            epsilon_with_masks=spent.epsilon,
-            transcript=digest("fedcredit/transcript/1", before, state.transcript),
+            name=self.plan.rounds[index].name,
+            attempt=attempt,
+            enough=isinstance(turn.outcome, Opened),
+            answered=turn.answered,
+            troubles=tuple(turn.troubles.items()),
+            epsilon=spent.epsilon,
+            epsilon_unmasked=spent.epsilon_local,
+            transcript=digest("fedcredit/transcript/1", before, turn.transcript),
         )
         self.closed.append(note)
         return note
+
+    def _stopped(self, turn: TurnResult, index: int) -> StudyStopped:
+        """The error for a round that no retry is left for."""
+        plan = self.plan
+        return StudyStopped(
+            f"study {plan.name!r} stopped in round {index + 1} of {len(plan.rounds)}: "
+            f"{len(turn.answered)} of {len(plan.institutions)} institutions answered, the "
+            f"plan needs {plan.threshold}, and no retry is left",
+            remedy="find out from the institutions that did not answer; then start a new "
+            "study, for which what was charged stays charged",
+        )
 
 
 def _check_learner(plan: StudyPlan, learner: Learner) -> None:

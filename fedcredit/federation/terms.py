@@ -13,6 +13,7 @@ from fedcredit.federation.plan import Noise, StudyPlan
 from fedcredit.privacy.accounting import rho_for
 from fedcredit.privacy.budget import NOTHING_SPENT, Policy, admit
 from fedcredit.privacy.events import PARTS, whole
+from fedcredit.secagg.session import Floor
 from fedcredit.units import InstitutionId, NanoRho
 
 __all__ = ["Allowance", "Terms", "accept", "terms_of"]
@@ -27,6 +28,7 @@ class Terms:
         noises: the noise profiles that it takes part in.
         fewest_institutions: in a study; not asked when it trains alone.
         fewest_honest: institutions, beside the colluders, in every sum.
+        fewest_colluders: institutions that a sum must stand against.
         most_rounds: in a study, retries included.
         most_numbers: in one sum.
     """
@@ -35,13 +37,30 @@ class Terms:
     noises: tuple[Noise, ...] = ("distributed", "local")
     fewest_institutions: int = 3
     fewest_honest: int = 2
+    fewest_colluders: int = 1
     most_rounds: int = 100
     most_numbers: int = 1 << 20
 
     def __post_init__(self) -> None:
         """Refuse terms that mean nothing."""
-        for name in ("fewest_institutions", "fewest_honest", "most_rounds", "most_numbers"):
+        for name in (
+            "fewest_institutions",
+            "fewest_honest",
+            "fewest_colluders",
+            "most_rounds",
+            "most_numbers",
+        ):
             whole(name, getattr(self, name), low=1, high=1 << 32)
+
+    @property
+    def floor(self) -> Floor:
+        """What secure aggregation must not go below."""
+        return Floor(
+            members=self.fewest_institutions,
+            threshold=self.fewest_honest + self.fewest_colluders,
+            colluders=self.fewest_colluders,
+            honest=self.fewest_honest,
+        )
 
 
 def accept(terms: Terms, plan: StudyPlan, institution: InstitutionId) -> None:

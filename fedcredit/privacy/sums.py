@@ -29,6 +29,7 @@ __all__ = [
     "BoundedSum",
     "add",
     "bounded_sum",
+    "clamp",
     "clip_rows",
     "exact_product",
     "radius",
@@ -212,6 +213,23 @@ def add(one: BoundedSum, other: BoundedSum) -> BoundedSum:
     return BoundedSum(
         one.value + other.value, max(one.sensitivity_squared, other.sensitivity_squared)
     )
+
+
+def clamp(total: BoundedSum, bound: int) -> BoundedSum:
+    """Bring every number of a sum between ``-bound`` and ``bound``.
+
+    Guarantee: no two sums are further apart afterwards than before, so the sensitivity is
+    unchanged.
+
+    Args:
+        total: a sum.
+        bound: public, 1 to 2^62.
+
+    Returns:
+        The sum, clamped.
+    """
+    whole("bound", bound, low=1, high=2**62)
+    return BoundedSum(np.clip(total.value, -bound, bound), total.sensitivity_squared)
 
 
 def exact_product(left: Ints, right: Ints, *, bound: int) -> Ints:

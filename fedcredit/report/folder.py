@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, Literal
+from typing import Final
 
 from fedcredit.data.schema import write_schema
 from fedcredit.federation.book import Entry, entry_to_dict
@@ -49,15 +49,8 @@ FILES: Final = (
 )
 
 
-def release_model(
-    result: StudyResult, in_force: Literal["local", "distributed"] = "local"
-) -> ReleasedModel:
-    """The model of a study with its claims, ready to be written.
-
-    Args:
-        result: of the study.
-        in_force: ``local`` while sums reach the coordinator one by one.
-    """
+def release_model(result: StudyResult) -> ReleasedModel:
+    """The model of a study with its claims, ready to be written: only totals were opened."""
     first = scorecard_of(result.model).bins[0]
     goods, bads = float(first.goods.sum()), float(first.bads.sum())
     return ReleasedModel(
@@ -67,7 +60,7 @@ def release_model(
         study=result.plan.name,
         plan_digest=result.plan.digest().hex(),
         claim=result.claim,
-        in_force=in_force,
+        in_force="distributed",
         training=f"about {goods + bads:,.0f} records of {len(result.plan.institutions)} "
         f"institutions with a bad rate of {bads / (goods + bads):.1%} (noisy counts)",
     )

@@ -20,6 +20,7 @@ from fedcredit.learners.evaluation import Evaluation
 from fedcredit.models.odds import probability_of_good
 from fedcredit.privacy.accounting import Claim
 from fedcredit.privacy.events import GaussianSum, event_to_dict
+from fedcredit.report.sight import view_of
 from fedcredit.scoring.breakdown import Breakdown
 from fedcredit.scoring.model import ReleasedModel
 from fedcredit.scoring.points import TIERS, ScoreScale, tiers_of
@@ -49,6 +50,9 @@ ONE_BY_ONE: Final = (
 WITH_MASKS: Final = (
     "What the same noise is worth once secure aggregation masks the answers, so that only "
     "their total is ever seen: not in force in this run."
+)
+MASKS_BROKEN: Final = (
+    "What would be left if every mask were broken: each institution's noise standing alone."
 )
 TOTALS_ONLY: Final = "Answers are masked: nobody sees anything but their total."
 NOTHING_MORE: Final = "Every institution adds all the noise by itself, so masks would add nothing."
@@ -149,6 +153,7 @@ def model_record(findings: Findings) -> dict[str, Json]:
         },
         "plan": plan_record(plan),
         "claims": claims_record(released.claim, released.in_force, plan),
+        "coordinator_saw": list(view_of(plan, findings.events)),
         "charges": [dict(event_to_dict(event)) for event in findings.events],
         "institutions": [dict(asdict(one)) for one in findings.institutions],
         "own": [dict(asdict(one)) for one in findings.own],
@@ -201,7 +206,7 @@ def claims_record(claim: Claim, in_force: str, plan: StudyPlan) -> dict[str, Jso
     local = _figures(claim, alone=True, why=ONE_BY_ONE)
     masked = _figures(claim, alone=False, why=WITH_MASKS)
     if in_force == "distributed":
-        masked["why"] = TOTALS_ONLY
+        masked["why"], local["why"] = TOTALS_ONLY, MASKS_BROKEN
     elif plan.noise != "distributed":
         masked["why"] = NOTHING_MORE
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from hashlib import shake_256
@@ -13,18 +13,26 @@ from fedcredit.data.columns import Categorical, Numeric
 from fedcredit.data.records import Records, in_memory
 from fedcredit.data.schema import Label, Schema
 from fedcredit.federation.book import Book, InMemoryBook
+from fedcredit.federation.consortium import found
+from fedcredit.federation.coordinator import Transport
 from fedcredit.federation.institution import Institution, Measure
-from fedcredit.federation.messages import Answer, Heard
+from fedcredit.federation.member import Member, answer
+from fedcredit.federation.messages import Answer, Heard, Question, encode_question
 from fedcredit.federation.plan import StudyPlan
-from fedcredit.federation.simulate import Transport
 from fedcredit.federation.study import Study, Target, draw_up
 from fedcredit.federation.terms import Terms, terms_of
+from fedcredit.federation.turns import asked_of, session_of
 from fedcredit.learners.program import Learner, NoisyTotal, Program, Step
 from fedcredit.learners.registry import learner_named
 from fedcredit.measures.measure import measure
 from fedcredit.models.bins import FeatureBins, Scorecard
 from fedcredit.models.queries import Histograms, Query
 from fedcredit.models.released import Model
+from fedcredit.secagg.keys import Identity
+from fedcredit.secagg.messages import Prepare, encode_request
+from fedcredit.secagg.roster import Roster
+from fedcredit.secagg.server import Aborted, Gathering, receive_package, start
+from fedcredit.secagg.states import InMemoryVault, Vault
 from fedcredit.units import Floats, InstitutionId
 
 SCHEMA = Schema(
@@ -152,9 +160,24 @@ def shared_out(whole: Records, owner: np.ndarray, parts: int) -> list[Records]:
     ]
 
 
+def keys(names: Iterable[InstitutionId]) -> tuple[Mapping[InstitutionId, Identity], Roster]:
+    """The same keys for the same names, every time; of the faster kind."""
+    names = tuple(sorted(names))
+    if names not in _KEYS:
+        _KEYS[names] = found(names, Stream(f"keys of {' '.join(names)}"), "x25519")
+    return _KEYS[names]
+
+
+_KEYS: dict[tuple[InstitutionId, ...], tuple[Mapping[InstitutionId, Identity], Roster]] = {}
+
+
+def roster(study: StudyPlan) -> Roster:
+    return keys(study.institutions)[1]
+
+
 @dataclass
 class Party:
-    """What an institution is made of."""
+    """What a member is made of."""
 
     study: StudyPlan = field(default_factory=plan)
     name: InstitutionId = NAMES[0]
@@ -162,8 +185,14 @@ class Party:
     book: Book = field(default_factory=InMemoryBook)
     measure: Measure = measure
     terms: Terms | None = None
+    vault: Vault = field(default_factory=InMemoryVault)
 
-    def __call__(self) -> Institution:
+    def __call__(self) -> Member:
+        identities, signed = keys(self.study.institutions)
+        secret = Stream(f"one-time keys of {self.name}")
+        return Member(self.institution(), identities[self.name], signed, self.vault, secret)
+
+    def institution(self) -> Institution:
         return Institution(
             self.name,
             self.study,
@@ -175,8 +204,8 @@ class Party:
         )
 
 
-def parties(study: StudyPlan, tables: Sequence[Records] = ()) -> dict[InstitutionId, Institution]:
-    """An institution for each name in a plan."""
+def parties(study: StudyPlan, tables: Sequence[Records] = ()) -> dict[InstitutionId, Member]:
+    """A member for each name in a plan."""
     held = list(tables) or [records(40 + 10 * at, at) for at in range(len(study.institutions))]
     return {
         name: Party(study, name, table)()
@@ -185,17 +214,17 @@ def parties(study: StudyPlan, tables: Sequence[Records] = ()) -> dict[Institutio
 
 
 def without(
-    transport: Transport, absent: Iterable[tuple[int, InstitutionId]], calls: list[bytes]
+    transport: Transport,
+    absent: Iterable[tuple[int, InstitutionId]],
+    calls: list[dict[InstitutionId, bytes]],
 ) -> Transport:
     """A transport that loses the answers of some institutions in some calls, counted from 0."""
     lost = set(absent)
 
-    def ask(
-        members: tuple[InstitutionId, ...], request: bytes, deadline_s: float
-    ) -> Iterable[Heard]:
+    def ask(requests: Mapping[InstitutionId, bytes], deadline_s: float) -> Iterable[Heard]:
         number = len(calls)
-        calls.append(request)
-        for heard in transport(members, request, deadline_s):
+        calls.append(dict(requests))
+        for heard in transport(requests, deadline_s):
             if (number, heard.sender) not in lost:
                 yield heard
 
@@ -204,3 +233,25 @@ def without(
 
 def answers(heard: Iterable[Heard]) -> dict[InstitutionId, bytes]:
     return {one.sender: one.data for one in heard if isinstance(one, Answer)}
+
+
+class Starts:
+    """A coordinator's messages without a coordinator: for tests of one member."""
+
+    def __init__(self, members: Mapping[InstitutionId, Member], study: StudyPlan) -> None:
+        self.members, self.study = members, study
+        self.session = session_of(study, roster(study))
+
+    def start(
+        self, index: int = 0, attempt: int = 0, query: Query = QUERY
+    ) -> dict[InstitutionId, bytes]:
+        """The start of a turn for each member, all of whom deal keys for it first."""
+        prepare = encode_request(Prepare(self.session.digest(), (index, attempt)))
+        state = Gathering(self.session, (index, attempt))
+        for name, member in self.members.items():
+            state = receive_package(state, name, answer(member, prepare))
+        question = encode_question(Question(self.study.digest(), index, attempt, query))
+        event = self.study.event(index, query)
+        begun = start(state, asked_of(self.study, (index, attempt), question, event))
+        assert not isinstance(begun, Aborted)
+        return dict(begun[1])
