@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +27,12 @@ from fedcredit.adapters.tables import open_table
 from fedcredit.data.columns import Numeric
 from fedcredit.data.schema import Label, Schema
 from fedcredit.federation.book import InMemoryBook
-from fedcredit.federation.institution import Institution, answer
-from fedcredit.federation.messages import Answer, Heard
+from fedcredit.federation.institution import Institution, private_sum
+from fedcredit.federation.messages import Question, encode_question, request_digest
 from fedcredit.federation.plan import alone
-from fedcredit.federation.simulate import finish, run_study
 from fedcredit.federation.study import Study, draw_up
 from fedcredit.federation.terms import terms_of
+from fedcredit.learners.program import NoisyTotal
 from fedcredit.learners.registry import learner_named
 from fedcredit.units import InstitutionId
 
@@ -100,17 +99,15 @@ def run_rounds(folder: Path, columns: int) -> dict[str, float]:
         random=os.urandom,
     )
     spent: list[float] = []
-
-    def ask(
-        members: tuple[InstitutionId, ...], request: bytes, deadline_s: float
-    ) -> Iterable[Heard]:
-        del deadline_s
+    program = learner.start(schema, bytes.fromhex(plan.seed), plan.noise_levels)
+    for index in range(len(learner.steps)):
+        question = Question(plan.digest(), index, 0, program.query())
         begun = time.perf_counter()
-        reply = answer(institution, request)
+        name = request_digest(encode_question(question))
+        reply = private_sum(institution, question, name, lambda _: lambda value: value.tobytes())
         spent.append(time.perf_counter() - begun)
-        return [Answer(members[0], reply)]
-
-    finish(run_study(plan, learner, ask))
+        variance = plan.event(index, question.query).variance
+        program = program.fold(NoisyTotal(np.frombuffer(reply, dtype=np.int64), variance))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
     plain = 0.0

@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -31,13 +32,17 @@ from fedcredit.adapters.tables import open_table
 from fedcredit.data.columns import canonical_text
 from fedcredit.data.records import in_memory
 from fedcredit.data.schema import Schema, read_schema
+from fedcredit.federation.alone import learn_alone
 from fedcredit.federation.book import InMemoryBook
+from fedcredit.federation.consortium import found
 from fedcredit.federation.institution import Institution
+from fedcredit.federation.member import Member
 from fedcredit.federation.plan import StudyPlan, alone
 from fedcredit.federation.simulate import finish, plain_calls, run_study
 from fedcredit.federation.study import Study, Target, draw_up
 from fedcredit.federation.terms import terms_of
 from fedcredit.learners.registry import learner_named
+from fedcredit.secagg.states import InMemoryVault
 from fedcredit.units import Bytes8, Floats, InstitutionId, Ints
 
 SETS = {
@@ -229,8 +234,18 @@ def private(data: Data, parts: list[Ints], plan: StudyPlan, test: Ints, *seed: o
         )
         for name, rows in zip(plan.institutions, parts, strict=True)
     }
-    result = finish(run_study(plan, learner_named(plan.learner), plain_calls(institutions)))
-    log_odds = result.model.log_odds(np.ascontiguousarray(data.cells[:, test]))
+    learner = learner_named(plan.learner)
+    if plan.noise == "alone":
+        (institution,) = institutions.values()
+        model = learn_alone(institution, learner)
+    else:
+        identities, roster = found(plan.institutions, os.urandom, "x25519")
+        members = {
+            name: Member(one, identities[name], roster, InMemoryVault(), os.urandom)
+            for name, one in institutions.items()
+        }
+        model = finish(run_study(plan, learner, plain_calls(members), roster)).model
+    log_odds = model.log_odds(np.ascontiguousarray(data.cells[:, test]))
     return float(roc_auc_score(data.bad[test], -log_odds))
 
 

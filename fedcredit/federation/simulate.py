@@ -2,8 +2,9 @@
 
 A study asks one question after the other. Every institution answers with a sum over its
 records that already holds noise and is masked; the coordinator opens the total of them all
-and nothing less, and folds it into what is public; the next question follows from that. Whether the institutions
-are in this process or a thousand miles away is the business of the transport.
+and nothing less, and folds it into what is public; the next question follows from that.
+Whether the institutions are in this process or a thousand miles away is the business of
+the transport.
 """
 
 from __future__ import annotations

@@ -205,7 +205,7 @@ def receive_package(state: Gathering, sender: InstitutionId, data: bytes) -> Gat
         raise PeerError(f"{sender!r} has not signed its package", remedy="drop the message")
     agree_on(_PROBE, header.public)
     if sender in state.packages:
-        raise PeerError(f"{sender!r} has already sent a package", remedy="keep the first")
+        raise PeerError(f"{sender!r} has already answered", remedy="keep the first answer")
     taken = {**state.packages, sender: _Dealing(package, header)}
     return replace(state, packages=MappingProxyType(taken))
 
@@ -308,8 +308,10 @@ def receive_agreement(state: Agreeing, sender: InstitutionId, data: bytes) -> Ag
         PeerError: it is not the sender's under our list; the state is unchanged.
     """
     session = state.collecting.gathering.session
-    if sender not in state.survivors or sender in state.signatures:
-        raise PeerError(f"{sender!r} has nothing to sign", remedy="drop the message")
+    if sender not in state.survivors:
+        raise PeerError(f"{sender!r} is no survivor", remedy="drop the message")
+    if sender in state.signatures:
+        raise PeerError(f"{sender!r} has already answered", remedy="keep the first answer")
     signature = Agreement.decode(data).signature
     signed = agreement_digest(state.collecting.context, state.survivors)
     if not signed_by(session.roster.member(sender), signature, signed):
@@ -340,8 +342,10 @@ def receive_shares(state: Opening, sender: InstitutionId, data: bytes) -> Openin
     """
     agreeing = state.agreeing
     collecting = agreeing.collecting
-    if sender not in agreeing.survivors or sender in (*state.shares, *state.liars):
-        raise PeerError(f"{sender!r} has nothing to reveal", remedy="drop the message")
+    if sender not in agreeing.survivors:
+        raise PeerError(f"{sender!r} is no survivor", remedy="drop the message")
+    if sender in state.shares or sender in state.liars:
+        raise PeerError(f"{sender!r} has already answered", remedy="keep the first answer")
     message = Shares.decode(data)
     lost = len(collecting.manifest.participants) - len(agreeing.survivors)
     blinds = read_shares(message.blinds, len(agreeing.survivors))

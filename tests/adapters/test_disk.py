@@ -14,10 +14,10 @@ import pytest
 from fedcredit.adapters.disk import DiskBook, open_book, write_file, write_folder
 from fedcredit.errors import ConfigError, IntegrityError, LocalError
 from fedcredit.federation.book import Book
-from fedcredit.federation.institution import answer
-from tests.federation.made import Party
+from fedcredit.federation.institution import private_sum
+from fedcredit.federation.messages import Question, encode_question, request_digest
+from tests.federation.made import QUERY, Party
 from tests.federation.test_book import BookContract, charge, release
-from tests.federation.test_institution import asked
 
 
 class FailingDisk:
@@ -58,12 +58,24 @@ def test_a_book_is_the_same_after_a_restart(tmp_path: Path) -> None:
         assert book.reply(release(b"one")) == b"one"
 
 
+def answer(party: Party, attempt: int = 0) -> bytes:
+    """One private sum, wrapped in nothing but its attempt."""
+    question = Question(party.study.digest(), 0, attempt, QUERY)
+    name = request_digest(encode_question(question))
+    return private_sum(
+        party.institution(),
+        question,
+        name,
+        lambda _: lambda sent: bytes([attempt]) + sent.tobytes(),
+    )
+
+
 def test_an_answer_is_the_same_after_a_restart(tmp_path: Path) -> None:
     """Byte for byte, from the disk alone."""
     with open_book(tmp_path) as book:
-        first = answer(Party(book=book)(), asked())
+        first = answer(Party(book=book))
     with open_book(tmp_path) as book:
-        assert answer(Party(book=book)(), asked()) == first
+        assert answer(Party(book=book)) == first
         assert len(book.entries()) == 2
 
 
@@ -177,28 +189,28 @@ def test_whatever_fsync_fails_nothing_is_sent_that_is_not_paid_for(at: int, tmp_
     with open_book(tmp_path, sync=FailingDisk(at)) as book:
         for attempt in range(2):
             try:
-                sent.append(answer(Party(book=book)(), asked(0, attempt)))
+                sent.append(answer(Party(book=book), attempt))
             except LocalError:
                 break
     assert len(sent) == (at - 1) // 4
     with open_book(tmp_path) as book:
         charges = [one for one in book.entries() if type(one) is type(charge())]
         assert len(charges) >= len(sent)
-        again = answer(Party(book=book)(), asked(0, 2))
+        again = answer(Party(book=book), 2)
         assert again not in sent
 
 
 def test_a_full_disk_stops_before_the_charge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip  # noqa: E501
     """With the reason that the system gives, and nothing measured."""
     with open_book(tmp_path) as book:
-        node = Party(book=book)()
+        party = Party(book=book)
 
         def full(file: int, data: bytes) -> int:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         monkeypatch.setattr(os, "write", full)
         with pytest.raises(LocalError, match="No space left on device"):
-            answer(node, asked())
+            answer(party)
     assert lines(tmp_path) == []
 
 

@@ -42,12 +42,20 @@ def test_it_shows_what_each_gains(told: tuple[Path, str, str]) -> None:
 
 
 def test_it_leads_with_the_claim_in_force(told: tuple[Path, str, str]) -> None:
-    """Epsilon of a record and of a person at 1, 2 and 3 institutions; 1.00 needs the masks."""
+    """Epsilon of a record and of a person at 1, 2 and 3 institutions; 1.00 is in force."""
     _, out, err = told
     assert re.search(r"record +person: m = 1 +m = 2 +m = 3", out)
-    rows = r"in force: sums are opened one by one +2\.14{m}\nwith masks +1\.00{m}\n"
+    rows = r"in force: only totals are opened +1\.00{m}\nif all masks were broken +2\.14{m}\n"
     assert re.search(rows.replace("{m}", r"( +\d\.\d\d){3}"), out)
-    assert "round 10 of 10, score histogram: 6 of 6 answered, ε 2.14 in force, 1.00 with" in err
+    assert "round 10 of 10, score histogram: 6 of 6 answered, ε 1.00" in err
+
+
+def test_it_says_what_the_coordinator_could_see(told: tuple[Path, str, str]) -> None:
+    """Totals, masked vectors and who took part; on the page too."""
+    keep, out, _ = told
+    assert "What the coordinator could see:\n  10 totals of " in out
+    assert "not seen: a row, a count, a metric; nor, with one institution, a sum of" in out
+    assert "What the coordinator could see" in (keep / "report.html").read_text("utf-8")
 
 
 def test_a_sample_applicant_has_a_score_and_its_tier(told: tuple[Path, str, str]) -> None:
@@ -63,7 +71,7 @@ def test_the_folder_can_be_used(told: tuple[Path, str, str]) -> None:
     assert f"The report: {keep}/report.html" in out
     assert sorted(one.name for one in keep.iterdir()) == sorted(FILES)
     weights = (keep / "model.safetensors").read_bytes()
-    assert read_model(weights, (keep / "manifest.json").read_bytes()).in_force == "local"
+    assert read_model(weights, (keep / "manifest.json").read_bytes()).in_force == "distributed"
     assert "are made up" in (keep / "report.html").read_text("utf-8")
 
 
@@ -95,7 +103,7 @@ sys.exit(status or len(seen))
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert {one["institution"] for one in found["own"]} == NAMES
-    assert found["claims"]["in_force_name"] == "local"
+    assert found["claims"]["in_force_name"] == "distributed"
     assert found["claims"]["with_masks"]["epsilon"] == pytest.approx(1, abs=1e-3)
     assert found["report"] == str(keep / "report.html")
     record = json.loads((keep / "model_record.json").read_text("utf-8"))

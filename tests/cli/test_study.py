@@ -128,7 +128,7 @@ def test_institutions_come_from_tables_or_from_one(
     assert main(["study", "simulate", write(lines), "--out", str(out), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert {one["institution"] for one in said["institutions"]} == names
-    assert said["claims"]["in_force_name"] == "local"
+    assert said["claims"]["in_force_name"] == "distributed"
     assert said["metrics"]["auc_se"] > 0
     assert sorted(one.name for one in out.iterdir()) == sorted(FILES)
     variables = {line.split(",")[0] for line in (out / "points.csv").read_text().splitlines()[2:]}
@@ -162,7 +162,9 @@ def test_people_read_claims_metrics_and_the_path(
     monkeypatch.chdir(tmp_path)
     assert main(["study", "simulate", file]) == 0
     shown = capsys.readouterr()
-    assert shown.out.index("in force: sums are opened one by one") < shown.out.index("with masks")
+    assert shown.out.index("in force: only totals are opened") < shown.out.index(
+        "masks were broken"
+    )
     assert "The report: runs/a-small-study/report.html" in shown.out
     assert "round 5 of 5, score histogram: 6 of 6 answered" in shown.err
     before = (tmp_path / "runs/a-small-study/model.safetensors").read_bytes()

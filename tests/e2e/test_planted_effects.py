@@ -40,7 +40,7 @@ from fedcredit.models.bins import FeatureBins, Scorecard
 from fedcredit.scoring.points import STANDARD_SCALE
 from fedcredit.scoring.table import points_table, points_to_csv
 from fedcredit.units import Floats, InstitutionId
-from tests.federation.made import Stream
+from tests.federation.made import Stream, joined, roster
 
 EPSILON: Final = 8.0
 SEED: Final = 7  # the product's own default
@@ -109,7 +109,7 @@ def trained(seed: int) -> tuple[Schema, Scorecard]:
         )
         for name, one in tables.items()
     }
-    model = finish(run_study(plan, learner, plain_calls(nodes))).model
+    model = finish(run_study(plan, learner, plain_calls(joined(plan, nodes)), roster(plan))).model
     assert isinstance(model, Scorecard)
     return made.schema, model
 

@@ -38,6 +38,7 @@ from fedcredit.models.queries import Query
 from fedcredit.models.released import Model
 from fedcredit.privacy.noise import discrete_gaussian
 from fedcredit.units import InstitutionId, Ints
+from tests.federation.made import joined, roster
 from tests.learners.studies import DIRECTED, bytes_of, cells_of, fingerprint, table
 from tests.models.strategies import whole
 
@@ -99,7 +100,9 @@ def federated(
         name: Institution(name, plan, terms_of(plan), rows, InMemoryBook(), KnownBytes(name))
         for name, rows in tables.items()
     }
-    return finish(run_study(plan, learner, plain_calls(institutions)), watch)
+    return finish(
+        run_study(plan, learner, plain_calls(joined(plan, institutions)), roster(plan)), watch
+    )
 
 
 def pooled(plan: StudyPlan, learner: Learner) -> tuple[Model, Evaluation]:
@@ -202,7 +205,7 @@ def test_other_noise_makes_another_model() -> None:
         for name, rows in tables.items()
     }
 
-    theirs = finish(run_study(plan, learner, plain_calls(others)))
+    theirs = finish(run_study(plan, learner, plain_calls(joined(plan, others)), roster(plan)))
 
     assert bytes_of(ours.model) != bytes_of(theirs.model)
 

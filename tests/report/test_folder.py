@@ -21,6 +21,7 @@ from fedcredit.federation.terms import terms_of
 from fedcredit.learners.registry import learner_named
 from fedcredit.report.folder import FILES, findings_of, release_model, run_files
 from fedcredit.scoring.model import read_model
+from tests.federation.made import joined, keys
 from tests.report.made import NAMES
 from tests.scoring.made import SCHEMA
 
@@ -45,7 +46,7 @@ def study(*, evaluate: bool) -> tuple[StudyResult, dict[str, tuple[Entry, ...]]]
         name: Institution(name, plan, terms_of(plan), records(k), InMemoryBook(), system_random)
         for k, name in enumerate(NAMES)
     }
-    result = finish(run_study(plan, learner, plain_calls(members)))
+    result = finish(run_study(plan, learner, plain_calls(joined(plan, members)), keys(NAMES)[1]))
     return result, {name: one.book.entries() for name, one in members.items()}
 
 
@@ -93,7 +94,7 @@ def test_without_books_the_charges_are_the_events() -> None:
 
 def test_metrics_lead_with_the_claim_in_force() -> None:
     metrics = json.loads(files()["metrics.json"])
-    assert metrics["claims"]["in_force_name"] == "local"
+    assert metrics["claims"]["in_force_name"] == "distributed"
     assert metrics["metrics"]["auc_se"] > 0
     assert json.loads(files(evaluate=False)["metrics.json"])["metrics"] == {}
 
