@@ -20,7 +20,14 @@ from fedcredit.secagg.keys import Identity, Member, identity_of
 from fedcredit.secagg.roster import Roster, SignedRoster
 from fedcredit.units import InstitutionId
 
-__all__ = ["read_identity", "read_roster", "write_identity", "write_roster"]
+__all__ = [
+    "card_to_json",
+    "read_card",
+    "read_identity",
+    "read_roster",
+    "write_identity",
+    "write_roster",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +47,10 @@ class _Card:
     signing: str
     sealing: str
     signature: str = ""
+
+    def member(self, path: Path) -> Member:
+        """What is written, as keys."""
+        return Member(self.name, _hex(self.signing, path), _hex(self.sealing, path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,16 +114,26 @@ def read_identity(path: Path) -> Identity:
     return identity_of(written.name, _hex(written.signing, path), _hex(written.sealing, path))
 
 
+def card_to_json(member: Member) -> str:
+    """A member's card, for whoever draws up a roster."""
+    return json.dumps(_card(member), indent=2) + "\n"
+
+
+def read_card(path: Path) -> Member:
+    """Read a member's card.
+
+    Raises:
+        ConfigError: the file is missing or malformed.
+        PeerError: a key in it is not one.
+    """
+    return build(_Card, _table(path), str(path)).member(path)
+
+
 def write_roster(path: Path, signed: SignedRoster) -> None:
     """Write a roster with its signatures, for everybody."""
     roster = signed.roster
     members = [
-        {
-            "name": one.name,
-            "sealing": one.sealing.hex(),
-            "signing": one.signing.hex(),
-            "signature": signed.signatures.get(one.name, b"").hex(),
-        }
+        _card(one) | {"signature": signed.signatures.get(one.name, b"").hex()}
         for one in roster.members
     ]
     approvals = [
@@ -136,15 +157,21 @@ def read_roster(path: Path) -> SignedRoster:
         PeerError: its members do not make a roster.
     """
     written = build(_Written, _table(path), str(path))
-    members = tuple(
-        Member(one.name, _hex(one.signing, path), _hex(one.sealing, path))
-        for one in written.members
-    )
+    members = tuple(one.member(path) for one in written.members)
     return SignedRoster(
         Roster(written.epoch, _hex(written.previous, path), members),
         {one.name: _hex(one.signature, path) for one in written.members if one.signature},
         {one.name: _hex(one.signature, path) for one in written.approvals},
     )
+
+
+def _card(member: Member) -> dict[str, str]:
+    """A member as it is written."""
+    return {
+        "name": member.name,
+        "sealing": member.sealing.hex(),
+        "signing": member.signing.hex(),
+    }
 
 
 def _table(path: Path) -> Mapping[str, object]:

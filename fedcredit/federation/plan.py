@@ -27,6 +27,7 @@ __all__ = [
     "Round",
     "StudyPlan",
     "alone",
+    "check_name",
     "default_colluders",
     "default_threshold",
 ]
@@ -225,6 +226,20 @@ def default_threshold(institutions: int, colluders: int) -> int:
     return max((institutions + colluders) // 2 + 1, -(-4 * institutions // 5))
 
 
+def check_name(institution: InstitutionId) -> InstitutionId:
+    """Return a name that can be a file's, and refuse any other.
+
+    Raises:
+        ConfigError: it is too long, or holds other signs.
+    """
+    if not _ID.fullmatch(institution):
+        raise ConfigError(
+            f"institution {institution!r} has a name that cannot be a file's",
+            remedy="use at most 64 of a-z, 0-9, dot, dash and underscore",
+        )
+    return institution
+
+
 def alone(plan: StudyPlan, institution: InstitutionId) -> StudyPlan:
     """The same study at the same epsilon, by one institution with nobody's help."""
     return replace(plan, noise="alone", institutions=(institution,), threshold=1, colluders=0)
@@ -256,11 +271,7 @@ def _check_members(plan: StudyPlan) -> None:
     """Enough institutions, and enough of them honest, in every sum."""
     members, t, c = len(plan.institutions), plan.threshold, plan.colluders
     for one in plan.institutions:
-        if not _ID.fullmatch(one):
-            raise ConfigError(
-                f"institution {one!r} has a name that cannot be a file's",
-                remedy="use at most 64 of a-z, 0-9, dot, dash and underscore",
-            )
+        check_name(one)
     if list(plan.institutions) != sorted(set(plan.institutions)):
         raise ConfigError("institutions are not in ascending order", remedy="list each one once")
     if plan.noise == "alone":
