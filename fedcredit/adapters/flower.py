@@ -65,7 +65,7 @@ _RECORD: Final = "fedcredit"
 _HELLO: Final = "query.hello"
 _TURN: Final = "train.turn"
 _LOG: Final = logging.getLogger("fedcredit.node")
-_HELLO_S: Final = 30.0  # three trips of a stock node
+_HELLO_S: Final = 120.0  # nodes of a machine that is busy starting them
 _POLL_S: Final = 0.3  # a SuperLink with a database takes about that long for a poll
 
 
@@ -295,6 +295,8 @@ class _Courier:
         self._grid = grid
         self._clock = clock
         self._nodes: dict[InstitutionId, int] = {}
+        self._asked: dict[str, int] = {}  # nodes that have not said yet who they are
+        self._patience_s = _HELLO_S
 
     def ask(self, requests: Mapping[InstitutionId, bytes], deadline_s: float) -> Iterable[Heard]:
         """See `Transport`."""
@@ -308,22 +310,37 @@ class _Courier:
                 yield Answer(names[node], _bytes_of(reply))
 
     def _find(self, members: Iterable[InstitutionId], deadline_s: float) -> None:
-        """Ask nodes that are not known yet who they are.
+        """Ask nodes that are not known yet who they are, and wait for those that start late.
+
+        The first search is a patient one; whoever is still missing then is looked for
+        again before each trip, but not waited for.
 
         Raises:
             UnreachableError: two nodes say that they are the same institution.
         """
-        if all(name in self._nodes for name in members):
-            return
-        unknown = sorted(set(self._grid.get_node_ids()) - set(self._nodes.values()))
-        hellos = dict.fromkeys(unknown, b"")
-        for node, reply in self._exchange(_HELLO, hellos, min(deadline_s, _HELLO_S)):
-            name = InstitutionId(_bytes_of(reply).decode("utf-8", "replace"))
-            if name and self._nodes.setdefault(name, node) != node:
-                raise UnreachableError(
-                    f"two nodes say that they are {name!r}",
-                    remedy="find out whose the second one is, and take it off the SuperLink",
-                )
+        wanted, greeted = set(members), set(self._nodes.values())
+        end = self._clock.now() + min(deadline_s, self._patience_s)
+        while not wanted <= set(self._nodes):
+            new = sorted(set(self._grid.get_node_ids()) - greeted)
+            greeted |= set(new)
+            hellos = [Message(_record(b""), node, _HELLO, ttl=_HELLO_S) for node in new]
+            self._asked |= dict(zip(self._grid.push_messages(hellos), new, strict=False))
+            for reply in self._grid.pull_messages(sorted(self._asked)):
+                node = self._asked.pop(reply.metadata.reply_to_message_id)
+                self._learn(InstitutionId(_bytes_of(reply).decode("utf-8", "replace")), node)
+            left_s = end - self._clock.now()
+            if left_s <= 0:
+                break
+            self._clock.wait(min(_POLL_S, left_s))
+        self._patience_s = 0.0
+
+    def _learn(self, name: InstitutionId, node: int) -> None:
+        """Remember whose node it is."""
+        if name and self._nodes.setdefault(name, node) != node:
+            raise UnreachableError(
+                f"two nodes say that they are {name!r}",
+                remedy="find out whose the second one is, and take it off the SuperLink",
+            )
 
     def _exchange(
         self, kind: str, sent_to: Mapping[int, bytes], deadline_s: float
