@@ -22,10 +22,10 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 JOBS ?= auto
 one_thread := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 POLARS_MAX_THREADS=1
 
-.PHONY: help setup demo test lint types tests one format lock clean
+.PHONY: help setup demo test lint types tests superlink one format lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 setup: $(READY) ## install into .venv (every other target does it when needed)
 
@@ -46,6 +46,9 @@ tests: $(READY) ## tests and doctests, with branch coverage: 100 % of privacy, 9
 	@$(one_thread) $(PY) -m pytest -n $(JOBS) --cov --cov-report=
 	@$(PY) -m coverage report --include='fedcredit/privacy/*' --fail-under=100
 	@$(PY) -m coverage report
+
+superlink: $(READY) ## a study over a stock Flower SuperLink with stock nodes: some minutes
+	@$(one_thread) $(PY) -m pytest tests/superlink
 
 one: $(READY) ## one test: make one T=tests/privacy/test_sums.py
 	@test -n "$(T)" || { echo 'which test? make one T=tests/privacy/test_sums.py' >&2; exit 2; }

@@ -28,7 +28,7 @@ from flwr.serverapp import Grid, ServerApp
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
-from fedcredit.adapters.system import Clock, SystemClock
+from fedcredit.adapters.system import Clock, StandingClock, SystemClock
 from fedcredit.errors import FedCreditError, UnreachableError
 from fedcredit.federation.coordinator import Transport
 from fedcredit.federation.member import Member, answer
@@ -49,7 +49,6 @@ __all__ = [
     "LocalGrid",
     "Network",
     "NodeConfig",
-    "StandingClock",
     "calm",
     "client_app",
     "run_in_process",
@@ -152,21 +151,6 @@ def run_in_process(
     server_app(conduct, clock)(grid, grid.context)
     (result,) = results
     return result
-
-
-class StandingClock:
-    """Time that passes only when somebody waits: a lost message costs nobody a minute."""
-
-    def __init__(self) -> None:
-        self._now = 0.0
-
-    def now(self) -> float:
-        """See `Clock`."""
-        return self._now
-
-    def wait(self, seconds: float) -> None:
-        """See `Clock`."""
-        self._now += seconds
 
 
 def calm(message: Message, node: Node) -> Iterable[tuple[float, Message]]:

@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol, runtime_checkable
 
-__all__ = ["Clock", "SystemClock", "system_random", "utc_now"]
+__all__ = ["Clock", "StandingClock", "SystemClock", "system_random", "utc_now"]
 
 
 @runtime_checkable
@@ -33,6 +33,21 @@ class SystemClock:
     def wait(self, seconds: float) -> None:
         """See `Clock`."""
         time.sleep(seconds)
+
+
+class StandingClock:
+    """Time that passes only when somebody waits: a lost message costs nobody a minute."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def now(self) -> float:
+        """See `Clock`."""
+        return self._now
+
+    def wait(self, seconds: float) -> None:
+        """See `Clock`."""
+        self._now += seconds
 
 
 def system_random(count: int) -> bytes:

@@ -24,12 +24,12 @@ from fedcredit.adapters.flower import (
     LocalGrid,
     Network,
     Node,
-    StandingClock,
     calm,
     client_app,
     run_in_process,
     server_app,
 )
+from fedcredit.adapters.system import StandingClock
 from fedcredit.codec import encode
 from fedcredit.data.records import Records
 from fedcredit.errors import StudyStopped, UnreachableError

@@ -14,9 +14,10 @@ from flwr.app import ConfigRecord, Context, Message, RecordDict, UserConfigValue
 
 import coordinator.server_app
 import nodes.client_app
-from fedcredit.adapters.flower import LocalGrid, StandingClock, client_app, server_app
+from fedcredit.adapters.flower import LocalGrid, client_app, server_app
 from fedcredit.adapters.folders import OpenFolders, conduct_folder
 from fedcredit.adapters.keyring import write_identity, write_roster
+from fedcredit.adapters.system import StandingClock
 from fedcredit.data.schema import write_schema
 from fedcredit.errors import BudgetExceeded, ConfigError, IntegrityError, LocalError
 from fedcredit.federation.plan import StudyPlan
