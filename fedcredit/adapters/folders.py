@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -32,7 +32,7 @@ from fedcredit.federation.member import Member
 from fedcredit.federation.plan import StudyPlan
 from fedcredit.federation.plan_json import plan_from_json
 from fedcredit.federation.simulate import Progress, RoundClosed, finish, run_study
-from fedcredit.federation.terms import Allowance, Terms
+from fedcredit.federation.terms import Allowance, Limits, Terms
 from fedcredit.learners.registry import learner_named
 from fedcredit.report.folder import findings_of, release_model, run_files
 from fedcredit.secagg.roster import check_roster
@@ -40,6 +40,7 @@ from fedcredit.units import InstitutionId
 
 __all__ = ["NodeFile", "OpenFolders", "conduct_folder"]
 
+_LIMITS: Final = Limits()
 _LOG: Final = logging.getLogger("fedcredit.coordinator")
 
 
@@ -51,11 +52,13 @@ class NodeFile:
         institution: as plans name it.
         table: path, or pattern of paths, of CSV or Parquet files, from the folder.
         allowance: what may be learned from it.
+        floor: what a study must not go below, whoever asks.
     """
 
     institution: InstitutionId
     table: str
     allowance: Allowance
+    floor: Limits = _LIMITS
 
 
 class OpenFolders:
@@ -102,7 +105,7 @@ class OpenFolders:
         institution = Institution(
             node.institution,
             plan,
-            Terms(budget=node.allowance.policy),
+            Terms(budget=node.allowance.policy, **asdict(node.floor)),
             records,
             self._held.enter_context(open_book(folder / "book")),
             system_random,

@@ -16,7 +16,7 @@ from fedcredit.privacy.events import PARTS, whole
 from fedcredit.secagg.session import Floor
 from fedcredit.units import InstitutionId, NanoRho
 
-__all__ = ["Allowance", "Terms", "accept", "terms_of"]
+__all__ = ["Allowance", "Limits", "Terms", "accept", "terms_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +121,25 @@ def terms_of(plan: StudyPlan, persons: int = 3) -> Terms:
         fewest_honest=max(plan.threshold - plan.colluders, 1),
         most_rounds=len(plan.rounds) + plan.retries,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """A floor as a security officer writes it; see `Terms` for what each number is.
+
+    Attributes:
+        fewest_institutions: in a study.
+        fewest_honest: in every sum, beside the colluders.
+        fewest_colluders: that a sum must stand against.
+        most_rounds: in a study, retries included.
+        most_numbers: in one sum.
+    """
+
+    fewest_institutions: int = 3
+    fewest_honest: int = 2
+    fewest_colluders: int = 1
+    most_rounds: int = 100
+    most_numbers: int = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

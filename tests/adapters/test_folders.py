@@ -19,7 +19,14 @@ from fedcredit.adapters.folders import OpenFolders, conduct_folder
 from fedcredit.adapters.keyring import write_identity, write_roster
 from fedcredit.adapters.system import StandingClock
 from fedcredit.data.schema import write_schema
-from fedcredit.errors import BudgetExceeded, ConfigError, IntegrityError, LocalError
+from fedcredit.errors import (
+    BudgetExceeded,
+    ConfigError,
+    IntegrityError,
+    LocalError,
+    PeerError,
+    PrivacyError,
+)
 from fedcredit.federation.plan import StudyPlan
 from fedcredit.federation.plan_json import plan_to_json
 from fedcredit.secagg.roster import SignedRoster, sign_roster
@@ -127,6 +134,39 @@ def test_a_plan_beyond_the_allowance_is_refused(bank: Path, folders: OpenFolders
     text = (bank / "node.toml").read_text("utf-8")
     (bank / "node.toml").write_text(text.replace("epsilon = 4.0", "epsilon = 0.9", 1), "utf-8")
     with pytest.raises(BudgetExceeded):
+        folders({"folder": str(bank)})
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("fewest_institutions = 7", "6 institutions"),
+        ("fewest_honest = 5", "4 honest"),
+        ("fewest_colluders = 2", "1 colluders"),
+        ("most_rounds = 4", "5 rounds"),
+    ],
+)
+def test_a_plan_below_the_nodes_own_floor_is_refused(
+    line: str, why: str, bank: Path, folders: OpenFolders
+) -> None:
+    """Before a record is read, and with the number that is too small or too large."""
+    with (bank / "node.toml").open("a", encoding="utf-8") as file:
+        file.write(f"\n[floor]\n{line}\n")
+    with pytest.raises(PrivacyError, match=why):
+        folders({"folder": str(bank)})
+
+
+def test_keys_of_another_institution_are_refused(bank: Path, folders: OpenFolders) -> None:
+    """As is a roster that its members have not signed."""
+    (bank / "identity.json").unlink()
+    write_identity(bank / "identity.json", keys(NAMES)[0][NAMES[1]])
+    with pytest.raises(ConfigError, match=f"holds keys of '{NAMES[1]}'"):
+        folders({"folder": str(bank)})
+
+
+def test_a_roster_that_nobody_signed_does_not_count(bank: Path, folders: OpenFolders) -> None:
+    write_roster(bank / "roster.json", SignedRoster(keys(NAMES)[1]))
+    with pytest.raises(PeerError, match="has no signature of 'bank-a'"):
         folders({"folder": str(bank)})
 
 
