@@ -34,7 +34,7 @@ from fedcredit.secagg.keys import (
     signed_by,
     unseal,
 )
-from fedcredit.secagg.masks import add_masks, pair_mask, self_seed
+from fedcredit.secagg.masks import Mask, add_masks, pair_mask, self_seed
 from fedcredit.secagg.messages import (
     Agreement,
     Header,
@@ -128,7 +128,7 @@ class Admitted:
         dealt: the keys that it will use.
         manifest: of the turn.
         context: of the turn.
-        publics: one-time public keys of the participants.
+        masks: the keys of this member's masks, every one of them agreed upon.
         shares: by dealer, that this member holds.
         accused: dealers whose parcel was not what they had committed to.
     """
@@ -136,7 +136,7 @@ class Admitted:
     dealt: Dealt
     manifest: Manifest
     context: bytes
-    publics: Mapping[InstitutionId, bytes]
+    masks: tuple[Mask, ...]
     shares: Mapping[InstitutionId, SharePair]
     accused: tuple[InstitutionId, ...]
 
@@ -268,7 +268,7 @@ def admit(
 
     Raises:
         PrivacyError: the session or the ring is below the floor.
-        PeerError: anything in it is not as it must be.
+        PeerError: anything in it is not as it must be; a key of small order too.
     """
     check_floor(floor, session)
     if asked.ring.bits not in floor.rings or asked.turn != dealt.turn:
@@ -298,7 +298,9 @@ def admit(
             accused.append(name)
     if len(set(publics.values())) != len(names):
         raise PeerError("two participants have one key", remedy="refuse the turn")
-    return Admitted(dealt, manifest, manifest.context(), publics, shares, tuple(accused))
+    context = manifest.context()
+    masks = _masks(identity.name, dealt, context, publics)
+    return Admitted(dealt, manifest, context, masks, shares, tuple(accused))
 
 
 def mask(
@@ -320,7 +322,6 @@ def mask(
 
     Raises:
         LocalError: the vector is of another length than the manifest says.
-        PeerError: a participant's key is of small order.
     """
     dealt, context, asked = admitted.dealt, admitted.context, admitted.manifest.asked
     if value.shape != (asked.dim,):
@@ -328,15 +329,8 @@ def mask(
             f"a vector of {value.size} numbers, the manifest says {asked.dim}",
             remedy="measure the question that was admitted",
         )
-    me = identity.name, admitted.publics[identity.name]
-    masks = [(self_seed(dealt.blind, context, identity.name), 1)]
-    masks += [
-        pair_mask(dealt.secret, context, me, (name, public))
-        for name, public in admitted.publics.items()
-        if name != identity.name
-    ]
     words = asked.ring.wrap(value)
-    add_masks(words, masks, asked.ring)  # type: ignore[arg-type]
+    add_masks(words, admitted.masks, asked.ring)
     vector = asked.ring.pack(words)
     content = content_digest(vector, admitted.accused)
     tag = vector_tag(content, vector)
@@ -422,6 +416,20 @@ def reveal(
 def _info(header: bytes, holder: InstitutionId) -> bytes:
     """The context under which a dealer's shares are sealed for a holder."""
     return digest("fedcredit/secagg/sealed/1", header, holder.encode())
+
+
+def _masks(
+    name: InstitutionId, dealt: Dealt, context: bytes, publics: Mapping[InstitutionId, bytes]
+) -> tuple[Mask, ...]:
+    """The keys of all masks of a member: its own, and one for each other participant."""
+    me = name, publics[name]
+    own: Mask = self_seed(dealt.blind, context, name), 1
+    pairs = [
+        pair_mask(dealt.secret, context, me, (other, public))
+        for other, public in publics.items()
+        if other != name
+    ]
+    return (own, *pairs)
 
 
 def _checked_header(session: Session, manifest: Manifest, at: int, start: Start) -> Header:

@@ -177,4 +177,4 @@ def _pair(value: Value) -> SharePair:
 
 def _names(value: tuple[Value, ...]) -> tuple[InstitutionId, ...]:
     """Names of members."""
-    return tuple(InstitutionId(str(name)) for name in value)
+    return tuple(InstitutionId(name) for name in value if isinstance(name, str))
