@@ -333,7 +333,7 @@ def mask(
     add_masks(words, admitted.masks, asked.ring)
     vector = asked.ring.pack(words)
     content = content_digest(vector, admitted.accused)
-    tag = vector_tag(content, vector)
+    tag = vector_tag(content, vector, admitted.accused)
     signature = identity.sign(receipt_digest(context, identity.name, content, tag))
     receipt = Receipt(content, tag, signature)
     upload = Upload(context, vector, admitted.accused, receipt, following)

@@ -39,6 +39,7 @@ __all__ = [
     "Member",
     "Sealer",
     "agree_on",
+    "check_point",
     "derive",
     "identity_of",
     "new_identity",
@@ -61,6 +62,7 @@ _SUITES: Final = {
 }
 _ENCAPSULATED_BYTES: Final = {"x25519": 32, "mlkem768-x25519": 1088 + 32}
 _TAG_BYTES: Final = 16
+_PROBE: Final = bytes(range(32))  # any secret: a point of small order gives nothing to any
 _Sealing: TypeAlias = X25519PrivateKey | MLKEM768X25519PrivateKey
 _SealingPublic: TypeAlias = X25519PublicKey | MLKEM768X25519PublicKey
 
@@ -88,7 +90,8 @@ class Member:
         try:
             _signing_key(self.signing)
             _sealing_key(self.sealing)
-        except ValueError:
+            agree_on(_PROBE, self.sealing[-32:])  # a key of small order stops whoever seals for it
+        except (PeerError, ValueError):
             raise PeerError(
                 f"a key of {self.name!r} is not one",
                 remedy="have the institution make its keys anew and send its card again",
@@ -237,6 +240,15 @@ def unseal(identity: Identity, sealed: bytes, info: bytes) -> bytes:
 def public_of(secret: bytes) -> bytes:
     """The X25519 public key of a one-time secret; both are 32 bytes."""
     return X25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw()
+
+
+def check_point(public: bytes) -> None:
+    """Refuse a one-time public key that is of small order, or none at all.
+
+    Raises:
+        PeerError: it could not be agreed on with.
+    """
+    agree_on(_PROBE, public)
 
 
 def agree_on(secret: bytes, public: bytes) -> bytes:

@@ -473,12 +473,13 @@ def blind_digest(blind: bytes) -> bytes:
     return digest("fedcredit/secagg/blind/1", blind)
 
 
-def vector_tag(content: bytes, vector: bytes) -> bytes:
-    """GMAC of a vector under its content digest: an altered byte is noticed without hashing.
+def vector_tag(content: bytes, vector: bytes, accused: tuple[InstitutionId, ...]) -> bytes:
+    """GMAC of an upload under its content digest: an altered byte is noticed without hashing.
 
     It is no proof, since the key is public; the content digest, which is signed, is one.
     """
-    return AESGCM(content).encrypt(bytes(12), b"", vector)
+    nonce = digest("fedcredit/secagg/accused/1", encode(accused))[:12]
+    return AESGCM(content).encrypt(nonce, b"", vector)
 
 
 def content_digest(vector: bytes, accused: tuple[InstitutionId, ...]) -> bytes:

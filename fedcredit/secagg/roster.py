@@ -157,7 +157,7 @@ def check_roster(signed: SignedRoster, own: Member, previous: Roster | None = No
     ):
         problem = "does not follow the roster that counted until now"
     elif previous is not None and _count(
-        {**signed.approvals, **signed.signatures}, previous, name
+        _carried(signed, previous) | dict(signed.approvals), previous, name
     ) < quorum_of(len(previous.members)):
         problem = "has too few signatures of the members before"
     if problem:
@@ -167,6 +167,16 @@ def check_roster(signed: SignedRoster, own: Member, previous: Roster | None = No
             "fedcredit node roster show, fedcredit node roster sign",
         )
     return roster
+
+
+def _carried(signed: SignedRoster, previous: Roster) -> dict[InstitutionId, bytes]:
+    """Signatures of members that still sign with the key that they had before."""
+    keys = {(one.name, one.signing) for one in previous.members}
+    return {
+        one.name: signed.signatures[one.name]
+        for one in signed.roster.members
+        if one.name in signed.signatures and (one.name, one.signing) in keys
+    }
 
 
 def _count(signatures: Mapping[InstitutionId, bytes], roster: Roster, name: bytes) -> int:

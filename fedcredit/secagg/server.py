@@ -19,11 +19,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Final
 
 import numpy as np
 
 from fedcredit.errors import PeerError
-from fedcredit.secagg.keys import agree_on, public_of, signed_by
+from fedcredit.secagg.keys import check_point, public_of, signed_by
 from fedcredit.secagg.masks import Mask, add_masks, pair_mask, self_seed
 from fedcredit.secagg.messages import (
     Agreement,
@@ -67,8 +68,8 @@ __all__ = [
     "start",
 ]
 
-_PACKAGE_ENVELOPE_BYTES = 4096
-_PROBE = bytes(range(32))  # any one-time secret: a key that gives nothing away here never will
+_PACKAGE_ENVELOPE_BYTES: Final = 4096
+_LONGEST_NAME_BYTES: Final = 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +78,10 @@ class _Dealing:
 
     package: Package
     header: Header
+
+    def __repr__(self) -> str:
+        """Print no share."""
+        return f"_Dealing({self.header.name!r})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,6 +114,10 @@ class Collecting:
     manifest: Manifest
     context: bytes
     uploads: Mapping[InstitutionId, Upload] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __repr__(self) -> str:
+        """Print neither vectors nor shares nor a sum."""
+        return f"Collecting({self.manifest.asked.turn}, {len(self.uploads)} uploads)"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,6 +161,10 @@ class Opening:
         """Whether opening may be tried."""
         return len(self.shares) >= self.agreeing.collecting.gathering.session.threshold
 
+    def __repr__(self) -> str:
+        """Print no share."""
+        return f"Opening({len(self.shares)} holders)"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Opened:
@@ -166,6 +179,10 @@ class Opened:
     total: Ints
     survivors: tuple[InstitutionId, ...]
     liars: tuple[InstitutionId, ...]
+
+    def __repr__(self) -> str:
+        """Print neither vectors nor shares nor a sum."""
+        return f"Opened({len(self.survivors)} survivors)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +220,7 @@ def receive_package(state: Gathering, sender: InstitutionId, data: bytes) -> Gat
     member = session.roster.member(sender)
     if not signed_by(member, package.signature, header_digest(package.header)):
         raise PeerError(f"{sender!r} has not signed its package", remedy="drop the message")
-    agree_on(_PROBE, header.public)
+    check_point(header.public)
     if sender in state.packages:
         raise PeerError(f"{sender!r} has already answered", remedy="keep the first answer")
     taken = {**state.packages, sender: _Dealing(package, header)}
@@ -261,7 +278,8 @@ def receive_upload(state: Collecting, sender: InstitutionId, data: bytes) -> Col
         raise PeerError(f"{sender!r} has already answered", remedy="keep the first answer")
     packed = asked.ring.packed_bytes(asked.dim)
     package = parcel_bytes(session.roster.kind) * len(session.members)
-    upload = Upload.decode(data, packed + package + 3 * _PACKAGE_ENVELOPE_BYTES)
+    names = _LONGEST_NAME_BYTES * len(session.members)
+    upload = Upload.decode(data, packed + package + names + 3 * _PACKAGE_ENVELOPE_BYTES)
     receipt = upload.receipt
     signed = receipt_digest(state.context, sender, receipt.content, receipt.tag)
     if upload.context != state.context or not signed_by(
@@ -271,7 +289,8 @@ def receive_upload(state: Collecting, sender: InstitutionId, data: bytes) -> Col
             f"{sender!r} answered another question than that of this turn",
             remedy="drop the message; it may be late",
         )
-    if len(upload.vector) != packed or vector_tag(receipt.content, upload.vector) != receipt.tag:
+    tag = vector_tag(receipt.content, upload.vector, upload.accused)
+    if len(upload.vector) != packed or tag != receipt.tag:
         raise PeerError(
             f"{sender!r} sent a vector of another length, or it was altered on its way",
             remedy="drop the message",
@@ -289,13 +308,20 @@ def close(state: Collecting) -> tuple[Agreeing, bytes] | Aborted:
             f"{len(survivors)} of {len(state.manifest.participants)} uploads, "
             f"the threshold is {session.threshold}"
         )
-    blamed = tuple(
-        dealer
+    accusers = {
+        dealer: [one for one in survivors if dealer in state.uploads[one].accused]
         for dealer in state.manifest.participants
-        if sum(dealer not in state.uploads[one].accused for one in survivors) < session.threshold
-    )
-    if blamed:
-        return Aborted("a dealer's shares reached too few members", blamed)
+    }
+    lost = [
+        dealer
+        for dealer, against in accusers.items()
+        if len(survivors) - len(against) < session.threshold
+    ]
+    if lost:
+        # Of more than c accusers one at least is honest; of fewer nobody can say who lies.
+        blamed = tuple(one for one in lost if len(accusers[one]) > session.colluders)
+        words = "; ".join(f"{one!r} is accused by {', '.join(accusers[one])}" for one in lost)
+        return Aborted(f"a dealer's shares reached too few members: {words}", blamed)
     receipts = tuple(state.uploads[name].receipt for name in survivors)
     message = Survive(state.context, survivors, receipts)
     return Agreeing(state, survivors), encode_request(message)

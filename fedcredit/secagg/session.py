@@ -26,6 +26,7 @@ __all__ = [
     "check_floor",
     "decode_manifest",
     "encode_manifest",
+    "turn_of",
 ]
 
 Turn: TypeAlias = tuple[int, int]  # round and attempt, each from 0
@@ -48,6 +49,7 @@ class Session:
 
     Raises:
         PrivacyError: with these n, t and c a coordinator could open one member's numbers.
+        PeerError: a member is not in the roster, or named twice.
     """
 
     study: bytes
@@ -61,7 +63,10 @@ class Session:
         """Hold n, t and c against the safety argument, not against a default."""
         n, t, c = len(self.members), self.threshold, self.colluders
         if list(self.members) != sorted(set(self.members)) or len(self.study) != 32:
-            raise PeerError("the members of a session do not rise", remedy="name each once")
+            raise PeerError(
+                "a session's members do not rise, or its study is not named by 32 bytes",
+                remedy="name each member once, and the study by its plan's digest",
+            )
         for member in self.members:
             self.roster.member(member)
         if c < 1 or t - c < 2 or not (n + c) // 2 + 1 <= t <= n:

@@ -14,7 +14,7 @@ from typing import Final, Protocol, runtime_checkable
 from fedcredit.codec import Value, decode, encode
 from fedcredit.errors import IntegrityError, PeerError
 from fedcredit.secagg.client import Agreed, Dealt, Masked, Revealed, SharePair, State
-from fedcredit.secagg.session import Turn
+from fedcredit.secagg.session import Turn, turn_of
 from fedcredit.units import InstitutionId
 
 __all__ = ["Holding", "InMemoryVault", "Vault", "decode_holding", "encode_holding"]
@@ -81,7 +81,8 @@ class Holding:
     def took(self, turn: Turn, state: State, asked: bytes = b"", reply: bytes = b"") -> Holding:
         """After a step of a turn: whatever was kept of earlier turns is gone."""
         states = {key: one for key, one in self.states.items() if key > turn} | {turn: state}
-        replies = {**self.replies, asked: reply} if asked else {}
+        same = isinstance(self.states.get(turn), Masked | Agreed | Revealed)
+        replies = {**(self.replies if same else {}), asked: reply} if asked else {}
         return Holding(MappingProxyType(states), MappingProxyType(replies))
 
 
@@ -144,21 +145,22 @@ def _holding(body: Value) -> Holding:
 def _read(one: Value) -> tuple[Turn, State]:
     """A turn and its state from what `_written` wrote, or a TypeError."""
     match one:
-        case (int(index), int(attempt), "dealt", bytes(secret), bytes(blind), own, bytes(package)):
-            turn = index, attempt
+        case (index, attempt, "dealt", bytes(secret), bytes(blind), own, bytes(package)):
+            turn = turn_of(index, attempt)
             return turn, Dealt(turn, secret, blind, _pair(own), package)
-        case (int(index), int(attempt), "revealed"):
-            return (index, attempt), Revealed((index, attempt))
+        case (index, attempt, "revealed"):
+            turn = turn_of(index, attempt)
+            return turn, Revealed(turn)
         case (
-            int(index),
-            int(attempt),
+            index,
+            attempt,
             "masked" | "agreed",
             bytes(context),
             tuple(names),
             tuple(shares),
             *more,
         ):
-            turn = index, attempt
+            turn = turn_of(index, attempt)
             masked = Masked(turn, context, _names(names), tuple(map(_pair, shares)))
             match more:
                 case [tuple(survivors)]:
