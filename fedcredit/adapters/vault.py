@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
 
 from fedcredit.adapters.disk import write_file
-from fedcredit.errors import LocalError
+from fedcredit.codec import digest
+from fedcredit.errors import IntegrityError, LocalError
 
 __all__ = ["DiskVault"]
+
+_NAME_BYTES: Final = 32
 
 
 class DiskVault:
@@ -37,10 +41,20 @@ class DiskVault:
     def load(self, session: bytes) -> bytes:
         """See `Vault`."""
         path = self._path(session)
+        if not path.exists():
+            return b""
         try:
-            return path.read_bytes() if path.exists() else b""
+            kept = path.read_bytes()
         except OSError as problem:
             raise self._failed(self._folder, problem) from problem
+        name, data = kept[:_NAME_BYTES], kept[_NAME_BYTES:]
+        if _name_of(session, data) != name:
+            raise IntegrityError(
+                f"{path} is not what was kept there",
+                remedy="remove it: the turns it holds keys for are lost and stay paid for; the "
+                "study goes on with fresh keys",
+            )
+        return data
 
     def keep(self, session: bytes, data: bytes) -> None:
         """See `Vault`."""
@@ -48,7 +62,7 @@ class DiskVault:
         try:
             old = os.open(path, os.O_WRONLY) if path.exists() else None
             try:
-                write_file(path, data)
+                write_file(path, _name_of(session, data) + data)
                 if old is not None:  # the replaced file has no name any more, but it has bytes
                     os.pwrite(old, bytes(os.fstat(old).st_size), 0)
                     os.fsync(old)
@@ -69,3 +83,8 @@ class DiskVault:
             f"the vault in {folder} failed: {problem.strerror}",
             remedy="make room on the disk or mend it, and start again; nothing was sent",
         )
+
+
+def _name_of(session: bytes, data: bytes) -> bytes:
+    """What stands before a session's secrets, so that a turned bit is noticed."""
+    return digest("fedcredit/vault/1", session, data)

@@ -378,6 +378,8 @@ def decode_request(data: bytes) -> Request:
         PeerError: the bytes are no request.
     """
     body, kind = _fields(decode(data, size_limit_bytes=REQUEST_LIMIT_BYTES), ("body", "kind"))
+    if not isinstance(kind, str):  # an array would be compared entry by entry
+        raise malformed()
     match kind:
         case "prepare":
             attempt, round_, session = _fields(body, ("attempt", "round", "session"))

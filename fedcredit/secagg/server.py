@@ -433,6 +433,8 @@ def _recover(state: Opening) -> dict[InstitutionId, bytes] | Opening | Aborted:
         for at, dealer in enumerate(dealers):
             holders = _holders(state, dealer, session.threshold)
             if len(holders) < session.threshold:
+                if blamed:
+                    break
                 return state
             if holders not in weights:
                 weights[holders] = weights_at_zero([session.point(one) for one in holders])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fedcredit.adapters.vault import DiskVault
-from fedcredit.errors import LocalError
+from fedcredit.errors import IntegrityError, LocalError
 from fedcredit.secagg.states import InMemoryVault, Vault
 
 SESSION = bytes(range(32))
@@ -60,7 +60,7 @@ def test_what_is_replaced_is_overwritten(tmp_path: Path) -> None:
     (path,) = (tmp_path / "vault").iterdir()
     os.link(path, tmp_path / "old")
     vault.keep(SESSION, b"new")
-    assert (tmp_path / "old").read_bytes() == bytes(len(b"secret shares"))
+    assert (tmp_path / "old").read_bytes() == bytes(32 + len(b"secret shares"))
     assert vault.load(SESSION) == b"new"
 
 
@@ -80,6 +80,21 @@ def test_an_error_of_the_disk_loses_nothing(
         vault.keep(SESSION, b"new")
     monkeypatch.undo()
     assert vault.load(SESSION) == b"old"
+
+
+def test_a_turned_bit_is_noticed(tmp_path: Path) -> None:
+    """At every byte; and another session's file is not taken for this one's."""
+    vault = DiskVault(tmp_path)
+    vault.keep(SESSION, b"secret")
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(IntegrityError, match="not what was kept"):
+            vault.load(SESSION)
+    path.rename(tmp_path / f"{bytes(32).hex()}.bin")
+    with pytest.raises(IntegrityError):
+        vault.load(bytes(32))
 
 
 def test_a_folder_that_cannot_be_made_or_read_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,217 @@
+"""A13: whatever arrives, a step returns or raises PeerError, and then nothing has changed."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import pytest
+
+from fedcredit.codec import Value, decode, encode
+from fedcredit.errors import PeerError
+from fedcredit.secagg.messages import Agreement, Reveal, Start, decode_request, encode_request
+from fedcredit.secagg.server import (
+    Aborted,
+    Gathering,
+    ask_shares,
+    close,
+    receive_agreement,
+    receive_package,
+    receive_shares,
+    receive_upload,
+)
+from tests.adversaries.coordinator_attacks import first
+from tests.adversaries.secagg_made import TURN, Bank, World, answered, plant, survive, world
+
+CRASHES: Final = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError)
+ODD: Final[tuple[Value, ...]] = (
+    True,
+    np.zeros(2, dtype=np.int64),
+    np.zeros(0, dtype=np.int64),
+    -1,
+    1 << 70,
+    10**5000,
+    0.5,
+    "x",
+    b"",
+    b"\0" * 32,
+    (),
+    (b"",),
+    {},
+)
+ANNOUNCED: Final = (b"t\xff\xff\xff\xff", b"m\xff\xff\xff\xff", b"b\xff\xff\xff\xff")
+
+
+def three_requests(w: World) -> dict[str, bytes]:
+    """What an honest coordinator sends to the first member in a turn."""
+    manifest, starts = w.hand_out(w.packages(), w.asked)
+    before = {name: bank.kept for name, bank in w.banks.items()}
+    uploads = {name: bank.upload(starts[name], w.asked) for name, bank in w.banks.items()}
+    message = survive(manifest.context(), uploads)
+    signatures = [Agreement.decode(bank.agree(message)).signature for bank in w.banks.values()]
+    for name, bank in w.banks.items():
+        bank.kept = before[name]
+    last = Reveal(manifest.context(), w.names, w.names, tuple(signatures))
+    return {"start": starts[w.names[0]], "survive": message, "reveal": encode_request(last)}
+
+
+def cut(data: bytes) -> Iterator[bytes]:
+    """The beginnings of a message, and the message with something after it."""
+    yield from (data[:at] for at in range(0, len(data), max(1, len(data) // 97)))
+    yield from (data + b"\0", data + data, b"")
+
+
+def flipped(data: bytes) -> Iterator[bytes]:
+    """The message with one bit turned, all over it."""
+    for at in range(0, len(data), max(1, len(data) // 397)):
+        yield data[:at] + bytes([data[at] ^ (1 << at % 8)]) + data[at + 1 :]
+
+
+def with_odd_values(value: Value) -> Iterator[Value]:
+    """The value with each part in turn replaced by every odd one, left out, or doubled."""
+    yield from ODD
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            yield {name: one for name, one in value.items() if name != key}
+            yield {**value, key + "x": part}
+            yield from ({**value, key: odd} for odd in with_odd_values(part))
+    elif isinstance(value, tuple) and value:
+        yield from (value[:-1], value[::-1], (*value, value[0]))
+        for at, part in enumerate(value):
+            yield from ((*value[:at], odd, *value[at + 1 :]) for odd in with_odd_values(part))
+
+
+def wrong(data: bytes) -> Iterator[bytes]:
+    """All of these."""
+    yield from cut(data)
+    yield from flipped(data)
+    yield from (encode(odd) for odd in with_odd_values(decode(data)))
+
+
+def crashes(bank: Bank, take: Callable[[bytes], object], messages: Iterator[bytes]) -> bool:
+    """Whether one of the messages brings a member or the coordinator down."""
+    before = bank.kept
+    for data in messages:
+        bank.kept = before
+        try:
+            answered(lambda data=data: take(data), bank)  # type: ignore[misc]
+        except (*CRASHES, ValueError):
+            return True
+    bank.kept = before
+    return False
+
+
+def member_falls(w: World) -> bool:
+    """Wrong starts, lists and requests for shares, each where the right one would be taken."""
+    bank, requests = first(w), three_requests(w)
+    request = decode_request(requests["start"])
+    assert isinstance(request, Start)
+    manifests = (
+        encode_request(replace(request, manifest=encode(odd)))
+        for odd in with_odd_values(decode(request.manifest))
+    )
+    steps: tuple[tuple[str, Callable[[bytes], bytes]], ...] = (
+        ("start", lambda data: bank.upload(data, w.asked)),
+        ("survive", bank.agree),
+        ("reveal", bank.reveal),
+    )
+    if crashes(bank, steps[0][1], manifests):
+        return True
+    for kind, step in steps:
+        if crashes(bank, step, wrong(requests[kind])):
+            return True
+        step(requests[kind])
+    return False
+
+
+def coordinator_falls(w: World) -> bool:
+    """Wrong packages, uploads, signatures and shares, each before the right one."""
+    bank = first(w)
+    gathering = Gathering(w.session, TURN)
+    packages = w.packages()
+    mine = packages[bank.name]
+    if crashes(bank, lambda data: receive_package(gathering, bank.name, data), wrong(mine)):
+        return True
+    collecting = w.collected(packages, w.names[1:])
+    _, starts = w.hand_out(packages, w.asked)
+    upload = bank.upload(starts[bank.name], w.asked)
+    if crashes(bank, lambda data: receive_upload(collecting, bank.name, data), wrong(upload)):
+        return True
+    closed = close(receive_upload(collecting, bank.name, upload))
+    assert not isinstance(closed, Aborted)
+    agreeing, message = closed
+    signed = {name: one.agree(message) for name, one in w.banks.items()}
+    for name in w.names[1:]:
+        agreeing = receive_agreement(agreeing, name, signed[name])
+    if crashes(
+        bank,
+        lambda data: receive_agreement(agreeing, bank.name, data),
+        wrong(signed[bank.name]),
+    ):
+        return True
+    asked = ask_shares(receive_agreement(agreeing, bank.name, signed[bank.name]))
+    assert not isinstance(asked, Aborted)
+    opening, message = asked
+    shares = bank.reveal(message)
+    if crashes(bank, lambda data: receive_shares(opening, bank.name, data), wrong(shares)):
+        return True
+    assert bank.name in receive_shares(opening, bank.name, shares).shares
+    return False
+
+
+def fields_of_anything(value: Mapping[str, Value], keys: tuple[str, ...]) -> tuple[Value, ...]:
+    """The planted fault: the form of a message is not looked at."""
+    return tuple(value[key] for key in keys)
+
+
+@pytest.mark.parametrize("falls", [member_falls, coordinator_falls])
+def test_a_malformed_message_is_one_peer_error_and_changes_nothing(
+    falls: Callable[[World], bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the form is not looked at, the same messages bring both sides down."""
+    assert not falls(world())
+    plant(monkeypatch, "_fields", fields_of_anything)
+    assert falls(world())
+
+
+@pytest.mark.parametrize("kind", ["start", "survive", "reveal"])
+def test_a_message_that_was_cut_or_has_something_after_it_is_refused(kind: str) -> None:
+    w = world()
+    requests = three_requests(w)
+    bank = first(w)
+    steps = {
+        "start": lambda data: bank.upload(data, w.asked),
+        "survive": bank.agree,
+        "reveal": bank.reveal,
+    }
+    for before in ("start", "survive"):
+        if before == kind:
+            break
+        steps[before](requests[before])
+
+    assert not any(answered(lambda d=data: steps[kind](d), bank) for data in cut(requests[kind]))  # type: ignore[misc]
+    assert answered(lambda: steps[kind](requests[kind]), bank)
+
+
+@pytest.mark.parametrize("data", ANNOUNCED, ids=["a tuple", "a mapping", "bytes"])
+def test_what_is_announced_takes_no_memory(data: bytes) -> None:
+    """A message of a few bytes that announces four billion parts."""
+    bank = first(world())
+    tracemalloc.start()
+    try:
+        with pytest.raises(PeerError):
+            bank.agree(data)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 1 << 20
+
+
+def test_a_message_of_more_than_128_mib_is_refused_unread() -> None:
+    bank = first(world())
+    with pytest.raises(PeerError, match="expected at most"):
+        bank.agree(bytes((1 << 27) + 1))
