@@ -428,7 +428,7 @@ def _recover(state: Opening) -> dict[InstitutionId, bytes] | Opening | Aborted:
     lost = tuple(one for one in collecting.manifest.participants if one not in alive)
     weights: dict[tuple[InstitutionId, ...], tuple[int, ...]] = {}
     seeds: dict[InstitutionId, bytes] = {}
-    blamed = []
+    blamed: list[InstitutionId] = []
     for kind, dealers in ((0, alive), (1, lost)):
         for at, dealer in enumerate(dealers):
             holders = _holders(state, dealer, session.threshold)
