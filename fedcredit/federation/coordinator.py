@@ -209,10 +209,31 @@ class _Turn:
 
         A resend costs nothing, since a member has one answer for one message; a retry of
         the turn costs a charge. So lost messages are made good before a turn is retried.
+        What went wrong in an earlier trip is not made good by a later one.
         """
+        earlier, self.troubles = self.troubles, {}
+        try:
+            return self._tries(state, requests, receive, taken, enough, hurry=hurry)
+        finally:
+            self.troubles = earlier | self.troubles
+
+    def _tries(
+        self,
+        state: _State,
+        requests: Mapping[InstitutionId, bytes],
+        receive: Callable[[_State, InstitutionId, bytes], _State],
+        taken: Callable[[_State], tuple[InstitutionId, ...]],
+        enough: Callable[[_State], bool],
+        *,
+        hurry: bool,
+    ) -> _State:
+        """See `_trip`."""
         for _ in range(_TRIES):
             left = {name: data for name, data in requests.items() if name not in taken(state)}
             for heard in self.ask(left, self.deadline_s) if left else ():
+                if heard.sender not in requests:
+                    self.troubles[heard.sender] = "was not asked"
+                    continue
                 if isinstance(heard, Refusal):
                     self.troubles[heard.sender] = f"refused: {heard.reason}"
                     continue
@@ -243,6 +264,9 @@ class _Turn:
         self, outcome: Opened | Aborted, collecting: Collecting | None, survive: bytes
     ) -> TurnResult:
         """The end."""
+        if isinstance(outcome, Aborted):
+            for dealer in outcome.blamed:
+                self.troubles[dealer] = "dealt shares that were of no use"
         uploads = {} if collecting is None else collecting.uploads
         manifest = b"" if collecting is None else encode_manifest(collecting.manifest)
         return TurnResult(

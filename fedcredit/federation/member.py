@@ -194,8 +194,9 @@ def _open_turn(holding: Holding, context: bytes) -> tuple[Turn, Masked | Agreed]
 
 def _write_step(member: Member, turn: Turn, step: StepName, name: bytes, reply: bytes) -> None:
     """Write a step into the book, unless a crash came between book and sending."""
-    taken = _standing(member).steps.get((turn, step))
-    if taken is not None and taken.request == name.hex():
+    steps = _standing(member).steps
+    taken = steps.get((turn, step))
+    if (taken is not None and taken.request == name.hex()) or (turn, "reveal") in steps:
         return
     member.institution.book.step(
         Step(
@@ -239,6 +240,11 @@ def _deal_once(member: Member, holding: Holding, turn: Turn) -> tuple[Holding, D
     held: State | None = holding.states.get(turn)
     if isinstance(held, Dealt):
         return holding, held
+    if held is not None:
+        raise LocalError(
+            f"round {turn[0] + 1}, attempt {turn[1]} was masked, which the book does not say",
+            remedy="restore book and vault together; no keys are dealt for a turn twice",
+        )
     dealt = deal(member.identity, member.session, turn, member.random)
     return holding.dealt(dealt), dealt
 

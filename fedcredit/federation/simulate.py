@@ -250,7 +250,7 @@ class _Diary:
             self.packages = {}
             self.invited = tuple(one for one in self.invited if one not in outcome.blamed)
             if self.retries_left == 0:
-                raise self._stopped(turn, index)
+                raise self._stopped(turn, outcome.why, index)
             self.retries_left -= 1
             attempt += 1
 
@@ -273,14 +273,14 @@ class _Diary:
         self.closed.append(note)
         return note
 
-    def _stopped(self, turn: TurnResult, index: int) -> StudyStopped:
+    def _stopped(self, turn: TurnResult, why: str, index: int) -> StudyStopped:
         """The error for a round that no retry is left for."""
         plan = self.plan
         return StudyStopped(
             f"study {plan.name!r} stopped in round {index + 1} of {len(plan.rounds)}: "
             f"{len(turn.answered)} of {len(plan.institutions)} institutions answered, the "
-            f"plan needs {plan.threshold}, and no retry is left",
-            remedy="find out from the institutions that did not answer; then start a new "
+            f"plan needs {plan.threshold}, and no retry is left ({why})",
+            remedy="find out from the institutions that are in trouble; then start a new "
             "study, for which what was charged stays charged",
         )
 

@@ -81,6 +81,8 @@ def accept(terms: Terms, plan: StudyPlan, institution: InstitutionId) -> None:
         problem = f"has {len(plan.institutions)} institutions"
     elif plan.noise != "alone" and plan.threshold - plan.colluders < terms.fewest_honest:
         problem = f"has sums with {plan.threshold - plan.colluders} honest institutions"
+    elif plan.noise != "alone" and plan.colluders < terms.fewest_colluders:
+        problem = f"stands against {plan.colluders} colluders"
     elif asked > terms.most_rounds:
         problem = f"has {asked} rounds, retries included"
     if problem:
@@ -119,6 +121,7 @@ def terms_of(plan: StudyPlan, persons: int = 3) -> Terms:
         noises=(plan.noise,),
         fewest_institutions=len(plan.institutions),
         fewest_honest=max(plan.threshold - plan.colluders, 1),
+        fewest_colluders=max(plan.colluders, 1),
         most_rounds=len(plan.rounds) + plan.retries,
     )
 

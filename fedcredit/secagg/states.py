@@ -71,10 +71,14 @@ class Holding:
         return f"Holding({sorted(self.states)})"
 
     def dealt(self, state: Dealt) -> Holding:
-        """With keys for one turn more; beyond the limit those of the earliest turn go."""
+        """With keys for one turn more; beyond the limit the earliest others go."""
         states = {**self.states, state.turn: state}
-        waiting = sorted(turn for turn, one in states.items() if isinstance(one, Dealt))
-        for turn in waiting[: max(0, len(waiting) - MOST_DEALT)]:
+        others = sorted(
+            turn
+            for turn, one in self.states.items()
+            if isinstance(one, Dealt) and turn != state.turn
+        )
+        for turn in others[: max(0, len(others) + 1 - MOST_DEALT)]:
             del states[turn]
         return replace(self, states=MappingProxyType(states))
 

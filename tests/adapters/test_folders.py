@@ -142,7 +142,7 @@ def test_a_plan_beyond_the_allowance_is_refused(bank: Path, folders: OpenFolders
     [
         ("fewest_institutions = 7", "6 institutions"),
         ("fewest_honest = 5", "4 honest"),
-        ("fewest_colluders = 2", "1 colluders"),
+        ("fewest_colluders = 2", "against 1 colluders"),
         ("most_rounds = 4", "5 rounds"),
     ],
 )

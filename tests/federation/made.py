@@ -14,7 +14,6 @@ from fedcredit.data.records import Records, in_memory
 from fedcredit.data.schema import Label, Schema
 from fedcredit.federation.book import Book, InMemoryBook
 from fedcredit.federation.consortium import found
-from fedcredit.federation.coordinator import Transport
 from fedcredit.federation.institution import Institution, Measure
 from fedcredit.federation.member import Member, answer
 from fedcredit.federation.messages import Answer, Heard, Question, encode_question
@@ -177,7 +176,7 @@ def roster(study: StudyPlan) -> Roster:
 
 @dataclass
 class Party:
-    """What a member is made of."""
+    """What a member is made of; ``run`` is one more in a process of its own: other randomness."""
 
     study: StudyPlan = field(default_factory=plan)
     name: InstitutionId = NAMES[0]
@@ -186,10 +185,11 @@ class Party:
     measure: Measure = measure
     terms: Terms | None = None
     vault: Vault = field(default_factory=InMemoryVault)
+    run: int = 0
 
     def __call__(self) -> Member:
         identities, signed = keys(self.study.institutions)
-        secret = Stream(f"one-time keys of {self.name}")
+        secret = Stream(f"one-time keys of {self.name}{self._run}")
         return Member(self.institution(), identities[self.name], signed, self.vault, secret)
 
     def institution(self) -> Institution:
@@ -199,9 +199,13 @@ class Party:
             self.terms or terms_of(self.study),
             self.records,
             self.book,
-            Stream(self.name),
+            Stream(f"{self.name}{self._run}"),
             self.measure,
         )
+
+    @property
+    def _run(self) -> str:
+        return f", run {self.run}" if self.run else ""
 
 
 def parties(study: StudyPlan, tables: Sequence[Records] = ()) -> dict[InstitutionId, Member]:
@@ -211,24 +215,6 @@ def parties(study: StudyPlan, tables: Sequence[Records] = ()) -> dict[Institutio
         name: Party(study, name, table)()
         for name, table in zip(study.institutions, held, strict=True)
     }
-
-
-def without(
-    transport: Transport,
-    absent: Iterable[tuple[int, InstitutionId]],
-    calls: list[dict[InstitutionId, bytes]],
-) -> Transport:
-    """A transport that loses the answers of some institutions in some calls, counted from 0."""
-    lost = set(absent)
-
-    def ask(requests: Mapping[InstitutionId, bytes], deadline_s: float) -> Iterable[Heard]:
-        number = len(calls)
-        calls.append(dict(requests))
-        for heard in transport(requests, deadline_s):
-            if (number, heard.sender) not in lost:
-                yield heard
-
-    return ask
 
 
 def answers(heard: Iterable[Heard]) -> dict[InstitutionId, bytes]:
@@ -255,3 +241,16 @@ class Starts:
         begun = start(state, asked_of(self.study, (index, attempt), question, event))
         assert not isinstance(begun, Aborted)
         return dict(begun[1])
+
+
+def joined(
+    study: StudyPlan, institutions: Mapping[InstitutionId, Institution]
+) -> dict[InstitutionId, Member]:
+    """Institutions as members of a consortium."""
+    identities, signed = keys(study.institutions)
+    return {
+        name: Member(
+            one, identities[name], signed, InMemoryVault(), Stream(f"one-time keys of {name}")
+        )
+        for name, one in institutions.items()
+    }

@@ -10,8 +10,11 @@ from fedcredit.errors import IntegrityError, LocalError
 from fedcredit.federation.book import (
     Book,
     Charge,
+    Entry,
     InMemoryBook,
     Release,
+    Step,
+    StepName,
     entry_from_dict,
     entry_to_dict,
     reply_digest,
@@ -40,6 +43,44 @@ def charge(index: int = 0, attempt: int = 0, plan: str = PLAN, part: str = "trai
 
 def release(reply: bytes, index: int = 0, attempt: int = 0, plan: str = PLAN) -> Release:
     return Release(plan=plan, round=index, attempt=attempt, reply=reply_digest(reply))
+
+
+def step(name: StepName, index: int = 0, attempt: int = 0, plan: str = PLAN) -> Step:
+    return Step(
+        plan=plan, round=index, attempt=attempt, step=name, request="dd" * 32, reply="ee" * 32
+    )
+
+
+def write(book: Book, entry: Entry) -> None:
+    match entry:
+        case Charge():
+            book.charge(entry)
+        case Release():
+            book.release(entry, b"one")
+        case Step():
+            book.step(entry)
+
+
+ONE = release(b"one")
+ORDERS: tuple[tuple[Entry, ...], ...] = (
+    (charge(), ONE, step("agree"), step("reveal")),
+    (charge(), ONE, step("reveal")),
+    (charge(), ONE, step("agree"), charge(1)),
+    (charge(), ONE, charge(1), step("reveal")),
+)
+OUT_OF_ORDER: tuple[tuple[Entry, ...], ...] = (
+    (step("agree"),),
+    (step("reveal"),),
+    (charge(), step("agree")),
+    (charge(), step("reveal")),
+    (charge(), ONE, step("agree"), step("agree")),
+    (charge(), ONE, step("reveal"), step("reveal")),
+    (charge(), ONE, step("reveal"), step("agree")),
+    (charge(), ONE, step("agree"), ONE),
+    (charge(), ONE, step("agree"), step("reveal"), charge()),
+    (charge(), ONE, step("agree", plan=OTHER)),
+    (charge(), ONE, step("reveal", attempt=1)),
+)
 
 
 class BookContract:
@@ -73,6 +114,26 @@ class BookContract:
             book.release(release(b"two"), b"two")
         assert book.entries() == (charge(0), release(b"one"))
 
+    @pytest.mark.parametrize("order", ORDERS)
+    def test_steps_follow_the_release_of_their_turn(
+        self, book: Book, order: tuple[Entry, ...]
+    ) -> None:
+        """Survivors are signed, or not, and then shares are revealed."""
+        for entry in order:
+            write(book, entry)
+        assert book.entries() == order
+
+    @pytest.mark.parametrize("order", OUT_OF_ORDER)
+    def test_no_step_is_taken_twice_or_out_of_order(
+        self, book: Book, order: tuple[Entry, ...]
+    ) -> None:
+        """With another answer neither; the book is as it was before."""
+        for entry in order[:-1]:
+            write(book, entry)
+        with pytest.raises(LocalError, match="does not follow from the book"):
+            write(book, order[-1])
+        assert book.entries() == order[:-1]
+
 
 class TestInMemoryBook(BookContract):
     @pytest.fixture
@@ -92,6 +153,15 @@ def test_a_standing_adds_up_all_plans_and_shows_one() -> None:
     assert standing.last == (1, 0)
 
 
+def test_a_standing_shows_the_steps_of_one_plan_and_they_cost_nothing() -> None:
+    """What was charged pays for all that follows in a turn."""
+    before = (charge(0), release(b"one"))
+    steps = (step("agree"), step("reveal", plan=OTHER), step("reveal"))
+    standing = standing_of(before + steps, PLAN)
+    assert standing.steps == {((0, 0), "agree"): steps[0], ((0, 0), "reveal"): steps[2]}
+    assert standing.spent == standing_of(before, PLAN).spent
+
+
 def test_retries_are_counted_by_the_latest_attempt_of_each_round() -> None:
     """An institution that missed the first attempt knows of it all the same."""
     standing = standing_of((charge(0), charge(1, attempt=2)), PLAN)
@@ -101,8 +171,16 @@ def test_retries_are_counted_by_the_latest_attempt_of_each_round() -> None:
     assert standing_of((), PLAN).retries_used((0, 0)) == 0
 
 
-@pytest.mark.parametrize("entry", [charge(3, 1), release(b"x", 3, 1)])
-def test_an_entry_is_read_as_it_was_written(entry: Charge | Release) -> None:
+ENTRIES: tuple[Entry, ...] = (
+    charge(3, 1),
+    release(b"x", 3, 1),
+    step("agree", 3, 1),
+    step("reveal", 3, 1),
+)
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_an_entry_is_read_as_it_was_written(entry: Entry) -> None:
     line = json.loads(json.dumps(entry_to_dict(entry)))
     assert entry_from_dict(line) == entry
 
@@ -129,8 +207,27 @@ def test_a_line_that_is_no_entry_is_refused(change: dict[str, object]) -> None:
         entry_from_dict(entry_to_dict(charge()) | change)
 
 
-def test_a_line_that_lacks_a_key_is_refused() -> None:
-    for key in entry_to_dict(charge()):
-        line = {name: value for name, value in entry_to_dict(charge()).items() if name != key}
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"entry": "charge"},
+        {"entry": "release"},
+        {"entry": "sign"},
+        {"reply": "EE" * 32},
+        {"reply": None},
+        {"request": "dd"},
+        {"event": {}},
+    ],
+    ids=str,
+)
+def test_a_line_that_is_no_step_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(IntegrityError):
+        entry_from_dict(entry_to_dict(step("agree")) | change)
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_a_line_that_lacks_a_key_is_refused(entry: Entry) -> None:
+    for key in entry_to_dict(entry):
+        line = {name: value for name, value in entry_to_dict(entry).items() if name != key}
         with pytest.raises(IntegrityError):
             entry_from_dict(line)

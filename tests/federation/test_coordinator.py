@@ -1,196 +1,235 @@
-"""The coordinator's round, as pure steps."""
+"""One turn of a coordinator, over a transport that loses what it carries."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedcredit.errors import LocalError, PeerError, StudyStopped
-from fedcredit.federation.coordinator import (
-    Collecting,
-    Short,
-    Summed,
-    close,
-    open_round,
-    receive,
-    retry,
-)
-from fedcredit.federation.messages import (
-    MOST_ENTRY,
-    Reply,
-    decode_request,
-    encode_reply,
-    request_digest,
-)
-from fedcredit.federation.plan import StudyPlan
+from fedcredit.federation.coordinator import Transport, TurnResult, conduct_turn
+from fedcredit.federation.member import Member
+from fedcredit.federation.messages import Heard, Refusal
+from fedcredit.federation.simulate import plain_calls
+from fedcredit.secagg.messages import Start, decode_request
+from fedcredit.secagg.server import Aborted, Opened
+from fedcredit.secagg.session import Turn
 from fedcredit.units import InstitutionId, Ints
-from tests.federation.made import NAMES, QUERY, plan
+from tests.federation.driven import Trip, Watched, asked, session
+from tests.federation.made import NAMES, QUERY, Party, parties, plan
+from tests.federation.opened import opened_total
 
 PLAN = plan()
-STUDY_DIGEST = PLAN.digest()
-numbers = st.integers(-(2**50), 2**50)
-vectors = st.lists(numbers, min_size=QUERY.dim, max_size=QUERY.dim).map(
-    lambda found: np.array(found, dtype=np.int64)
-)
+TRIPS = ("prepare", "start", "survive", "reveal")
 
 
-def start(study: StudyPlan = PLAN, retries_left: int = 2) -> Collecting:
-    return open_round(study, 0, QUERY, retries_left)
+def conduct(
+    ask: Transport,
+    packages: Mapping[InstitutionId, bytes] | None = None,
+    turn: Turn = (0, 0),
+) -> TurnResult:
+    return conduct_turn(session(PLAN), asked(PLAN, turn), packages or {}, NAMES, ask, 1.0)
 
 
-def reply(state: Collecting, sender: InstitutionId, value: Ints, **change: object) -> bytes:
-    fields: dict[str, object] = {
-        "plan": STUDY_DIGEST,
-        "round": state.round,
-        "attempt": state.attempt,
-        "request": request_digest(state.request),
-        "institution": sender,
-        "value": value,
-        **change,
+def exact(
+    members: Mapping[InstitutionId, Member], names: Iterable[InstitutionId], turn: Turn = (0, 0)
+) -> list[int]:
+    """The sum of the noisy numbers of some members, as if nothing had been masked."""
+    twins = {
+        name: Party(PLAN, name, members[name].institution.records).institution() for name in names
     }
-    return encode_reply(Reply(**fields))  # type: ignore[arg-type]
+    value: Ints = opened_total(PLAN, twins, turn[0], QUERY, turn[1]).value
+    return [int(one) for one in value]
 
 
-def ones(times: int = 1) -> Ints:
-    return np.full(QUERY.dim, times, dtype=np.int64)
+def opened(result: TurnResult) -> Opened:
+    assert isinstance(result.outcome, Opened), result
+    return result.outcome
 
 
-def filled(state: Collecting, count: int) -> Collecting:
-    for sender in NAMES[:count]:
-        state = receive(state, sender, reply(state, sender, ones()))
-    return state
+def losing(trips: Iterable[str], names: Iterable[InstitutionId], tries: int = 2) -> Watched:
+    """Members in whose place there is silence, in the first tries of some trips."""
+    lost, kinds = set(names), set(trips)
+
+    def gone(trip: Trip, name: InstitutionId) -> bool:
+        return trip.kind in kinds and trip.resent < tries and name in lost
+
+    return Watched(plain_calls(parties(PLAN)), gone)
 
 
-@given(data=st.data(), values=st.lists(vectors, min_size=5, max_size=6))
-def test_the_total_is_the_exact_sum_in_any_order(data: st.DataObject, values: list[Ints]) -> None:
-    """And its variance is that of all the noise in it."""
-    begun = start()
-    senders = list(NAMES[: len(values)])
-    messages = [
-        (sender, reply(begun, sender, value)) for sender, value in zip(senders, values, strict=True)
+def test_a_turn_is_four_trips_and_tells_the_exact_sum() -> None:
+    members = parties(PLAN)
+    watched = Watched(plain_calls(members))
+    result = conduct(watched)
+    assert watched.kinds() == list(TRIPS)
+    assert opened(result).total.tolist() == exact(members, NAMES)
+    assert opened(result).total.dtype == np.int64
+    assert (result.answered, result.troubles) == (NAMES, {})
+
+
+def test_with_the_packages_of_the_last_turn_it_is_three() -> None:
+    """They ride along with the uploads, so nobody is asked for keys again."""
+    members = parties(PLAN)
+    first = conduct(plain_calls(members))
+    assert tuple(first.following) == NAMES
+    watched = Watched(plain_calls(members))
+    second = conduct(watched, first.following, (1, 0))
+    assert watched.kinds() == ["start", "survive", "reveal"]
+    assert opened(second).survivors == NAMES
+
+
+def test_a_member_that_was_absent_is_asked_for_keys_and_no_other_is() -> None:
+    members = parties(PLAN)
+    watched = Watched(plain_calls(members), lambda trip, name: name == NAMES[2])
+    first = conduct(watched)
+    assert opened(first).survivors == tuple(name for name in NAMES if name != NAMES[2])
+    again = Watched(plain_calls(members))
+    second = conduct(again, first.following, (1, 0))
+    assert list(again.trips[0].requests) == [NAMES[2]]
+    assert opened(second).survivors == NAMES
+
+
+def test_a_package_that_is_of_no_use_is_asked_for_once_more() -> None:
+    members = parties(PLAN)
+    first = conduct(plain_calls(members))
+    wrong = {**first.following, NAMES[1]: b"wrong", NAMES[4]: first.following[NAMES[3]]}
+    again = Watched(plain_calls(members))
+    second = conduct(again, wrong, (1, 0))
+    assert list(again.trips[0].requests) == [NAMES[1], NAMES[4]]
+    assert (opened(second).survivors, second.troubles) == (NAMES, {})
+
+
+def test_a_member_whose_package_was_of_no_use_and_that_is_gone_has_not_answered() -> None:
+    """What is wrong with it in the end is that it is silent."""
+    members = parties(PLAN)
+    first = conduct(plain_calls(members))
+    gone = Watched(plain_calls(members), lambda trip, name: name == NAMES[1])
+    second = conduct(gone, {**first.following, NAMES[1]: b"wrong"}, (1, 0))
+    assert second.troubles == {NAMES[1]: "no answer"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("trip", TRIPS)
+def test_one_may_be_lost_in_any_trip(trip: str, name: InstitutionId) -> None:
+    """Before its numbers came they are not in the sum; after that they are."""
+    members = parties(PLAN)
+    result = conduct(losing([trip], [name]))
+    counted = trip in ("survive", "reveal")
+    left = tuple(one for one in NAMES if counted or one != name)
+    assert opened(result).survivors == result.answered == left
+    assert opened(result).total.tolist() == exact(members, left)
+    assert result.troubles == ({} if counted else {name: "no answer"})
+
+
+@pytest.mark.parametrize("trip", TRIPS)
+def test_below_the_threshold_the_very_same_bytes_are_sent_once_more(trip: str) -> None:
+    """To those who have said nothing; a resend costs nobody anything."""
+    watched = losing([trip], NAMES[:2], tries=1)
+    result = conduct(watched)
+    assert opened(result).survivors == NAMES
+    (first, second) = [one for one in watched.trips if one.kind == trip]
+    missing = [name for name in NAMES if name not in NAMES[2:]]
+    assert list(second.requests) == missing
+    assert all(second.requests[name] == first.requests[name] for name in missing)
+    assert result.troubles == {}
+
+
+@pytest.mark.parametrize("trip", TRIPS)
+def test_a_turn_with_too_few_in_any_trip_ends_and_nothing_is_opened(trip: str) -> None:
+    """Shares are asked for only when enough have signed."""
+    watched = losing([trip], NAMES[:2])
+    result = conduct(watched)
+    assert isinstance(result.outcome, Aborted)
+    assert result.outcome.blamed == ()
+    if trip == "reveal":
+        assert watched.kinds()[-1] == "reveal"
+    else:
+        assert "reveal" not in watched.kinds()
+        assert watched.kinds()[-2:] == [trip, trip], "after a resend"
+
+
+@settings(max_examples=40)
+@given(lost=st.dictionaries(st.sampled_from(TRIPS), st.sets(st.sampled_from(NAMES), max_size=3)))
+def test_whoever_is_lost_wherever_the_sum_is_exact_or_there_is_none(
+    lost: dict[str, set[InstitutionId]],
+) -> None:
+    """Never a sum of others than the survivors, and none of fewer than the threshold."""
+    members = parties(PLAN)
+    ask = Watched(plain_calls(members), lambda trip, name: name in lost.get(trip.kind, ()))
+    result = conduct(ask)
+    present = [name for name in NAMES if name not in lost.get("prepare", ())]
+    uploaded = tuple(name for name in present if name not in lost.get("start", ()))
+    counts = [len(present), len(uploaded)]
+    counts += [
+        len([one for one in uploaded if one not in lost.get(trip, ())]) for trip in TRIPS[2:]
     ]
-    state = begun
-    for sender, message in data.draw(st.permutations(messages)):
-        state = receive(state, sender, message)
-    outcome = close(state)
-    assert isinstance(outcome, Summed)
-    expected = [sum(int(value[at]) for value in values) for at in range(QUERY.dim)]
-    assert outcome.total.value.tolist() == expected
-    assert outcome.total.variance == len(values) * state.event.variance
-    assert not begun.accepted, "a step must not change the state it was given"
+    if min(counts) >= PLAN.threshold:
+        assert opened(result).survivors == uploaded
+        assert opened(result).total.tolist() == exact(members, uploaded)
+    else:
+        assert isinstance(result.outcome, Aborted)
 
 
-def test_a_request_says_what_is_asked_and_nothing_of_the_noise() -> None:
-    request = decode_request(start().request)
-    assert (request.plan, request.round, request.attempt) == (STUDY_DIGEST, 0, 0)
-    assert request.query == QUERY
+def test_a_refusal_is_trouble_until_an_answer_follows() -> None:
+    """A node that was busy at first is no trouble in the end."""
+    direct = plain_calls(parties(PLAN))
+    busy: list[InstitutionId] = list(NAMES[:2])
+
+    def ask(requests: Mapping[InstitutionId, bytes], deadline_s: float) -> Iterable[Heard]:
+        if isinstance(decode_request(requests[NAMES[0]]), Start) and busy:
+            yield Refusal(busy.pop(), "UnreachableError")
+            yield Refusal(busy.pop(), "UnreachableError")
+            requests = {name: requests[name] for name in NAMES[2:]}
+        yield from direct(requests, deadline_s)
+
+    result = conduct(ask)
+    assert opened(result).survivors == NAMES
+    assert result.troubles == {}
 
 
-@pytest.mark.parametrize("count", range(7))
-def test_a_round_is_added_up_from_the_threshold_on(count: int) -> None:
-    outcome = close(filled(start(), count))
-    assert isinstance(outcome, Summed if count >= PLAN.threshold else Short)
+def test_a_refusal_that_stays_is_noted_by_its_rule() -> None:
+    direct = plain_calls(parties(PLAN))
+
+    def ask(requests: Mapping[InstitutionId, bytes], deadline_s: float) -> Iterable[Heard]:
+        for name, request in requests.items():
+            if name == NAMES[4] and isinstance(decode_request(request), Start):
+                yield Refusal(name, "BudgetExceeded")
+            else:
+                yield from direct({name: request}, deadline_s)
+
+    result = conduct(ask)
+    assert opened(result).survivors == tuple(name for name in NAMES if name != NAMES[4])
+    assert result.troubles == {NAMES[4]: "refused: BudgetExceeded"}
 
 
-WRONG: dict[str, dict[str, object]] = {
-    "of another plan": {"plan": b"x" * 32},
-    "of another round": {"round": 1},
-    "of another attempt": {"attempt": 1},
-    "to another question": {"request": b"x" * 32},
-    "in another's name": {"institution": NAMES[1]},
-    "too short": {"value": ones()[:-1]},
-    "too long": {"value": np.zeros(QUERY.dim + 1, dtype=np.int64)},
-    "beyond any table": {"value": ones() * (MOST_ENTRY + 1)},
-    "beyond any table, below": {"value": np.full(QUERY.dim, -(2**63), dtype=np.int64)},
-}
+def test_the_transcript_names_the_manifest_and_every_upload() -> None:
+    """The same for the same turn, whatever order its answers come in."""
+    direct = plain_calls(parties(PLAN))
 
+    def backwards(requests: Mapping[InstitutionId, bytes], deadline_s: float) -> Iterable[Heard]:
+        yield from direct(dict(reversed([*requests.items()])), deadline_s)
 
-@pytest.mark.parametrize("kind", WRONG)
-def test_a_wrong_answer_is_refused_and_changes_nothing(kind: str) -> None:
-    state = start()
-    with pytest.raises(PeerError):
-        receive(state, NAMES[0], reply(state, NAMES[0], **{"value": ones(), **WRONG[kind]}))  # type: ignore[arg-type]
-    assert state.accepted == {}
-    again = receive(state, NAMES[0], reply(state, NAMES[0], ones()))
-    assert again.answered == NAMES[:1]
-
-
-@given(data=st.binary(max_size=100))
-def test_bytes_of_any_kind_are_refused(data: bytes) -> None:
-    with pytest.raises(PeerError):
-        receive(start(), NAMES[0], data)
-
-
-def test_a_stranger_and_a_second_answer_are_refused() -> None:
-    state = start()
-    stranger = InstitutionId("stranger")
-    with pytest.raises(PeerError, match="not in the plan"):
-        receive(state, stranger, reply(state, stranger, ones()))
-    state = receive(state, NAMES[0], reply(state, NAMES[0], ones()))
-    with pytest.raises(PeerError, match="already answered"):
-        receive(state, NAMES[0], reply(state, NAMES[0], ones(2)))
-    assert state.accepted[NAMES[0]].value.tolist() == ones().tolist()
-
-
-def test_the_largest_answers_of_the_largest_federation_do_not_wrap() -> None:
-    """The bound on one entry is what makes the sum exact."""
-    assert 1000 * MOST_ENTRY < 2**63
-
-
-def test_a_retry_asks_everybody_afresh() -> None:
-    """An answer to the first attempt is late now."""
-    state = filled(start(), 3)
-    short = close(state)
-    assert isinstance(short, Short)
-    again = retry(short)
-    assert (again.attempt, again.retries_left, again.accepted) == (1, 1, {})
-    assert again.silent == NAMES
-    assert again.request != state.request
-    with pytest.raises(PeerError, match="answered another question"):
-        receive(again, NAMES[0], reply(state, NAMES[0], ones()))
-
-
-def test_without_retries_left_the_study_stops() -> None:
-    """With an error that says how many were missing, and what stays paid."""
-    short = close(filled(start(retries_left=0), 4))
-    assert isinstance(short, Short)
-    with pytest.raises(StudyStopped) as stop:
-        retry(short)
-    assert "4 of 6 institutions answered, the plan needs 5" in stop.value.what
-    assert stop.value.exit_status == 75
-
-
-def test_retries_are_carried_from_round_to_round() -> None:
-    outcome = close(filled(start(retries_left=1), 5))
-    assert isinstance(outcome, Summed)
-    assert outcome.retries_left == 1
-
-
-def test_a_question_about_other_records_is_not_asked() -> None:
-    with pytest.raises(LocalError):
-        open_round(PLAN, 3, QUERY, 0)
-
-
-def test_the_transcript_names_every_byte() -> None:
-    """Who answered, with what, to which question."""
-    state = start()
-    one = filled(state, 5)
-    other = receive(filled(state, 4), NAMES[4], reply(state, NAMES[4], ones(2)))
-    found = {one.transcript, other.transcript, filled(state, 4).transcript, state.transcript}
-    assert len(found) == 4
-    backwards = state
-    for sender in reversed(NAMES[:5]):
-        backwards = receive(backwards, sender, reply(state, sender, ones()))
-    assert backwards.transcript == one.transcript
-
-
-def test_the_charge_does_not_depend_on_who_answers() -> None:
-    """The event is that of h = t - c, with 5 answers or 6."""
-    assert {close(filled(start(), count)).collected.event for count in (4, 5, 6)} == {
-        PLAN.event(0, QUERY)
+    same = {conduct(plain_calls(parties(PLAN))).transcript, conduct(backwards).transcript}
+    others = {
+        conduct(losing(["start"], NAMES[:1])).transcript,
+        conduct(losing(["start"], NAMES[1:2])).transcript,
+        conduct(losing(["prepare"], NAMES[:1])).transcript,
+        conduct(losing(["start"], NAMES[:2])).transcript,
+        conduct(losing(["prepare"], NAMES[:2])).transcript,
+        conduct(plain_calls(parties(PLAN)), turn=(0, 1)).transcript,
     }
-    assert replace(PLAN, threshold=6).event(0, QUERY).honest == 5
+    assert {len(one) for one in same | others} == {32}
+    assert (len(same), len(same | others)) == (1, 7)
+
+
+def test_nothing_that_is_sent_names_the_noise_but_the_manifest_that_all_compare() -> None:
+    """A member draws what its own plan says; the coordinator has no say in it."""
+    watched = Watched(plain_calls(parties(PLAN)))
+    conduct(watched)
+    for trip in watched.trips:
+        for data in trip.requests.values():
+            request = decode_request(data)
+            text = data.replace(request.manifest, b"") if isinstance(request, Start) else data
+            assert b"variance" not in text

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedcredit.data.schema import RECORDS_OF
 from fedcredit.errors import ConfigError, FedCreditError, SchemaError
 from fedcredit.federation.plan import (
+    MOST_INSTITUTIONS,
     Round,
     StudyPlan,
     alone,
@@ -19,6 +21,7 @@ from fedcredit.federation.plan import (
 )
 from fedcredit.privacy.accounting import rho, rho_for, rho_local
 from fedcredit.privacy.events import Part
+from fedcredit.secagg.ring import noise_reach
 from fedcredit.units import InstitutionId, NanoRho
 from tests.federation.made import NAMES, SCHEMA, plan
 
@@ -123,6 +126,36 @@ def test_an_institution_may_train_alone_at_the_same_price() -> None:
     assert study.institutions == (NAMES[2],)
     assert study.rounds == plan().rounds
     assert study.honest == 1
+
+
+@given(
+    size=st.sampled_from(sorted(RECORDS_OF)),
+    squared=st.integers(1, 2**52),
+    variance=st.integers(16, 2**40),
+)
+def test_the_bound_on_a_number_is_public(size: str, squared: int, variance: int) -> None:
+    """It follows from the declared size class and the sensitivity; no table is looked at.
+
+    Four times the declared records fit, each of which moves one number as far as it can;
+    and a thousand institutions with all their noise fit a ring of 64 bits.
+    """
+    study = replace(plan(), schema=replace(SCHEMA, size_class=size))
+    event = replace(
+        study.event(0, Question("train", 1, 1)), sensitivity_squared=squared, variance=variance
+    )
+    bound = study.bound(event)
+    assert 1 <= bound <= 2**52
+    assert bound == min(4 * RECORDS_OF[size] * math.isqrt(squared), 2**52)
+    assert MOST_INSTITUTIONS * bound + noise_reach(MOST_INSTITUTIONS, variance) < 2**63
+
+
+def test_a_larger_size_class_has_a_larger_bound() -> None:
+    event = plan().event(0, Question("train", 1, 10**6))
+    bounds = [
+        replace(plan(), schema=replace(SCHEMA, size_class=size)).bound(event)
+        for size in sorted(RECORDS_OF, key=RECORDS_OF.__getitem__)
+    ]
+    assert bounds == sorted(set(bounds))
 
 
 OTHER: dict[str, object] = {
