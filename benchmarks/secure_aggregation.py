@@ -36,22 +36,34 @@ from numpy.typing import NDArray
 
 from benchmarks.flower_secagg import Clock, Flower, seconds
 from fedcredit.privacy.noise import discrete_gaussian
-from fedcredit.secagg.client import Agreed, Masked, admit, agree, deal, mask, reveal
+from fedcredit.secagg.client import (
+    Agreed,
+    Masked,
+    admit,
+    agree,
+    mask,
+    reveal,
+)
+from fedcredit.secagg.dealing import (
+    deal,
+)
 from fedcredit.secagg.keys import Kind, new_identity, public_of
 from fedcredit.secagg.masks import Mask, add_masks, pair_mask, self_seed
 from fedcredit.secagg.messages import Reveal, Start, Survive, decode_request
+from fedcredit.secagg.opening import (
+    Opened,
+    ask_shares,
+    open_sum,
+    receive_shares,
+)
 from fedcredit.secagg.ring import Ring
 from fedcredit.secagg.roster import Roster
 from fedcredit.secagg.server import (
     Aborted,
     Gathering,
-    Opened,
-    ask_shares,
     close,
-    open_sum,
     receive_agreement,
     receive_package,
-    receive_shares,
     receive_upload,
     start,
 )

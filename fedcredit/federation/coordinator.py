@@ -20,19 +20,21 @@ from fedcredit.codec import digest
 from fedcredit.errors import PeerError
 from fedcredit.federation.messages import Heard, Refusal
 from fedcredit.secagg.messages import Prepare, encode_request
+from fedcredit.secagg.opening import (
+    Opened,
+    Opening,
+    ask_shares,
+    open_sum,
+    receive_shares,
+)
 from fedcredit.secagg.server import (
     Aborted,
     Agreeing,
     Collecting,
     Gathering,
-    Opened,
-    Opening,
-    ask_shares,
     close,
-    open_sum,
     receive_agreement,
     receive_package,
-    receive_shares,
     receive_upload,
     start,
 )
@@ -173,7 +175,7 @@ class _Turn:
             return asked
         opening, reveal = asked
         while True:
-            before = len(opening.liars)
+            before = len(opening.shares) + len(opening.liars)
             opening = self._trip(
                 opening,
                 {
@@ -192,7 +194,7 @@ class _Turn:
             opening = outcome
             for liar in opening.liars:
                 self.troubles[liar] = "revealed false shares"
-            if len(opening.liars) == before:
+            if len(opening.shares) + len(opening.liars) == before:
                 return Aborted(f"{len(opening.shares)} members revealed shares, too few")
 
     def _trip(

@@ -21,7 +21,19 @@ from fedcredit.federation.institution import Institution, private_sum
 from fedcredit.federation.messages import decode_question, request_digest
 from fedcredit.federation.turns import asked_of, session_of
 from fedcredit.privacy.events import GaussianSum
-from fedcredit.secagg.client import Agreed, Dealt, Masked, State, admit, agree, deal, mask, reveal
+from fedcredit.secagg.client import (
+    Agreed,
+    Masked,
+    State,
+    admit,
+    agree,
+    mask,
+    reveal,
+)
+from fedcredit.secagg.dealing import (
+    Dealt,
+    deal,
+)
 from fedcredit.secagg.keys import Identity
 from fedcredit.secagg.messages import Prepare, Reveal, Start, Survive, decode_request
 from fedcredit.secagg.roster import Roster

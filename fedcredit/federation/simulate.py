@@ -33,8 +33,10 @@ from fedcredit.models.queries import Query
 from fedcredit.models.released import Model
 from fedcredit.privacy.accounting import Claim, claims
 from fedcredit.privacy.events import GaussianSum
+from fedcredit.secagg.opening import (
+    Opened,
+)
 from fedcredit.secagg.roster import Roster
-from fedcredit.secagg.server import Opened
 from fedcredit.units import Epsilon, InstitutionId
 
 __all__ = [

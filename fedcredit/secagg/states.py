@@ -13,7 +13,16 @@ from typing import Final, Protocol, runtime_checkable
 
 from fedcredit.codec import Value, decode, encode
 from fedcredit.errors import IntegrityError, PeerError
-from fedcredit.secagg.client import Agreed, Dealt, Masked, Revealed, SharePair, State
+from fedcredit.secagg.client import (
+    Agreed,
+    Masked,
+    Revealed,
+    State,
+)
+from fedcredit.secagg.dealing import (
+    Dealt,
+    SharePair,
+)
 from fedcredit.secagg.session import Turn, turn_of
 from fedcredit.units import InstitutionId
 

@@ -18,12 +18,14 @@ from fedcredit.secagg.client import Masked
 from fedcredit.secagg.keys import public_of
 from fedcredit.secagg.messages import (
     Agreement,
-    Package,
     Reveal,
     Upload,
+    encode_request,
+)
+from fedcredit.secagg.packages import (
+    Package,
     blind_digest,
     decode_header,
-    encode_request,
 )
 from fedcredit.secagg.shamir import combine, weights_at_zero
 from fedcredit.units import InstitutionId

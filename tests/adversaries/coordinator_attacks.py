@@ -13,22 +13,26 @@ from fedcredit.secagg.keys import new_identity
 from fedcredit.secagg.masks import add_masks, pair_mask, self_seed
 from fedcredit.secagg.messages import (
     Agreement,
-    Package,
     Receipt,
     Reveal,
     Start,
     Upload,
-    content_digest,
-    decode_header,
     decode_request,
     encode_request,
+)
+from fedcredit.secagg.packages import (
+    Package,
+    decode_header,
     header_digest,
     parcel_bytes,
-    receipt_digest,
-    vector_tag,
 )
 from fedcredit.secagg.roster import Roster, SignedRoster, check_roster, sign_roster
 from fedcredit.secagg.session import Asked, Floor, Manifest
+from fedcredit.secagg.signed import (
+    content_digest,
+    receipt_digest,
+    vector_tag,
+)
 from fedcredit.units import InstitutionId
 from tests.adversaries.secagg_made import (
     MOST_BYTES,

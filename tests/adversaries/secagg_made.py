@@ -23,20 +23,41 @@ import pytest
 
 import fedcredit.secagg
 from fedcredit.errors import PeerError, PrivacyError
-from fedcredit.secagg.client import Agreed, Dealt, Masked, State, admit, agree, deal, mask, reveal
+from fedcredit.secagg.client import (
+    Agreed,
+    Masked,
+    State,
+    admit,
+    agree,
+    mask,
+    reveal,
+)
+from fedcredit.secagg.dealing import (
+    Dealt,
+    deal,
+)
 from fedcredit.secagg.keys import Identity, Sealer, new_identity, seal
 from fedcredit.secagg.masks import add_masks, pair_mask, self_seed
 from fedcredit.secagg.messages import (
-    Package,
     Receipt,
     Reveal,
     Shares,
     Start,
     Survive,
     Upload,
-    decode_header,
     decode_request,
     encode_request,
+)
+from fedcredit.secagg.opening import (
+    Opened,
+    Opening,
+    ask_shares,
+    open_sum,
+    receive_shares,
+)
+from fedcredit.secagg.packages import (
+    Package,
+    decode_header,
     header_digest,
     parcel_bytes,
 )
@@ -46,14 +67,9 @@ from fedcredit.secagg.server import (
     Aborted,
     Collecting,
     Gathering,
-    Opened,
-    Opening,
-    ask_shares,
     close,
-    open_sum,
     receive_agreement,
     receive_package,
-    receive_shares,
     receive_upload,
     start,
 )

@@ -7,7 +7,14 @@ from dataclasses import replace
 import pytest
 
 from fedcredit.secagg.messages import Upload
-from fedcredit.secagg.server import Aborted, Opened, close, receive_upload
+from fedcredit.secagg.opening import (
+    Opened,
+)
+from fedcredit.secagg.server import (
+    Aborted,
+    close,
+    receive_upload,
+)
 from fedcredit.units import InstitutionId
 from tests.adversaries.coordinator_attacks import signed_upload
 from tests.adversaries.secagg_made import MOST_BYTES, Agreeable, World, answered, plant, world
@@ -69,5 +76,5 @@ def test_an_accusation_that_its_member_did_not_sign_is_not_taken(
     """Where the tag of an upload is not looked at, it is."""
     names = world().names[:true]
     assert not accusation_is_altered(world(), names, sent)
-    plant(monkeypatch, "vector_tag", lambda *_: Agreeable(), lacking="deal")
+    plant(monkeypatch, "vector_tag", lambda *_: Agreeable(), lacking="admit")
     assert accusation_is_altered(world(), names, sent)

@@ -12,7 +12,13 @@ from scipy.stats import chisquare
 
 from fedcredit.codec import decode
 from fedcredit.secagg.keys import Identity, Member, agree_on, derive
-from fedcredit.secagg.messages import Header, Start, decode_header
+from fedcredit.secagg.messages import (
+    Start,
+)
+from fedcredit.secagg.packages import (
+    Header,
+    decode_header,
+)
 from fedcredit.secagg.ring import Ring
 from fedcredit.secagg.server import Gathering, receive_package
 from fedcredit.secagg.session import Asked, Manifest, Session
@@ -175,7 +181,7 @@ REFUSED: Final[Mapping[str, tuple[Attack, Faults]]] = {
     "A11 a key that was revoked": (key_that_was_revoked, UNSIGNED),
     "A11 a member that never enrolled": (
         member_that_never_enrolled,
-        {**ANY_MANIFEST, "_checked_header": any_header, "_open_parcel": any_share},
+        {**ANY_MANIFEST, "_checked_header": any_header, "open_parcel": any_share},
     ),
     "A11 a roster with one more": (roster_with_one_more, {"quorum_of": lambda members: 1}),
     "A11 a roster of other keys": (roster_of_other_keys, {"quorum_of": lambda members: 1}),
@@ -257,7 +263,7 @@ def test_a_parcel_sealed_with_a_point_of_small_order_does_not_open(point: bytes)
     with pytest.MonkeyPatch.context() as patch:
         plant(patch, "signed_by", everything_is_signed)
         assert not attack(world())
-        plant(patch, "_open_parcel", any_share)
+        plant(patch, "open_parcel", any_share)
         assert attack(world())
 
 

@@ -10,26 +10,34 @@ import numpy as np
 import pytest
 
 from fedcredit.errors import LocalError
-from fedcredit.secagg.client import deal
+from fedcredit.secagg.dealing import (
+    deal,
+)
 from fedcredit.secagg.keys import Member, seal
 from fedcredit.secagg.messages import (
     Shares,
     Upload,
+)
+from fedcredit.secagg.opening import (
+    Opened,
+    Opening,
+    open_sum,
+)
+from fedcredit.secagg.packages import (
     decode_header,
-    shares_digest,
 )
 from fedcredit.secagg.ring import Ring
 from fedcredit.secagg.server import (
     Aborted,
     Collecting,
     Gathering,
-    Opened,
-    Opening,
-    open_sum,
     receive_package,
     receive_upload,
 )
 from fedcredit.secagg.shamir import PRIME, SHARE_BYTES, RandomBytes, split
+from fedcredit.secagg.signed import (
+    shares_digest,
+)
 from fedcredit.units import InstitutionId
 from tests.adversaries.coordinator_attacks import OTHER_TURN, Attack, package_of, signed_upload
 from tests.adversaries.secagg_made import (
@@ -164,7 +172,7 @@ def test_a_false_share_is_noticed_by_its_holder_and_its_dealer_named(
 def test_a_share_outside_the_field_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """B1; where the field is thought to be larger, it is taken."""
     assert not share_outside_the_field(world())
-    plant(monkeypatch, "PRIME", PRIME + 6, having="_open_parcel")
+    plant(monkeypatch, "PRIME", PRIME + 6, having="open_parcel")
     assert share_outside_the_field(world())
 
 

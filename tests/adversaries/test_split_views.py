@@ -19,9 +19,11 @@ from fedcredit.secagg.messages import (
     Survive,
     Upload,
     encode_request,
-    receipt_digest,
 )
 from fedcredit.secagg.session import Floor, Session
+from fedcredit.secagg.signed import (
+    receipt_digest,
+)
 from fedcredit.units import InstitutionId
 from tests.adversaries.coalitions import Turn, somebody_is_read, turn_of, two_lists_are_signed
 from tests.adversaries.coordinator_attacks import Attack, first, uploaded

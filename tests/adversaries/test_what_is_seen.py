@@ -19,8 +19,10 @@ from fedcredit.secagg import masks
 from fedcredit.secagg.client import Agreed, Masked
 from fedcredit.secagg.masks import Mask, pair_seed, self_seed
 from fedcredit.secagg.messages import Upload
+from fedcredit.secagg.opening import (
+    Opened,
+)
 from fedcredit.secagg.ring import Ring, Words
-from fedcredit.secagg.server import Opened
 from fedcredit.secagg.shamir import write_shares
 from tests.adversaries.distinguishers import (
     Vector,

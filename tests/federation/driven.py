@@ -12,18 +12,20 @@ from fedcredit.federation.plan import StudyPlan
 from fedcredit.federation.turns import asked_of, session_of
 from fedcredit.models.queries import Query
 from fedcredit.secagg.messages import Prepare, Start, decode_request, encode_request
+from fedcredit.secagg.opening import (
+    Opened,
+    Opening,
+    ask_shares,
+    open_sum,
+    receive_shares,
+)
 from fedcredit.secagg.server import (
     Aborted,
     Agreeing,
     Gathering,
-    Opened,
-    Opening,
-    ask_shares,
     close,
-    open_sum,
     receive_agreement,
     receive_package,
-    receive_shares,
     receive_upload,
     start,
 )

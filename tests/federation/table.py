@@ -9,7 +9,9 @@ from fedcredit.federation.book import Charge, Entry, Release, Step
 from fedcredit.federation.member import answer
 from fedcredit.models.queries import Query
 from fedcredit.secagg.client import State
-from fedcredit.secagg.server import Opened
+from fedcredit.secagg.opening import (
+    Opened,
+)
 from fedcredit.secagg.session import Turn
 from fedcredit.secagg.states import Holding, decode_holding
 from fedcredit.units import InstitutionId

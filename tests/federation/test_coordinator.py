@@ -14,7 +14,12 @@ from fedcredit.federation.member import Member
 from fedcredit.federation.messages import Heard, Refusal
 from fedcredit.federation.simulate import plain_calls
 from fedcredit.secagg.messages import Start, decode_request
-from fedcredit.secagg.server import Aborted, Opened
+from fedcredit.secagg.opening import (
+    Opened,
+)
+from fedcredit.secagg.server import (
+    Aborted,
+)
 from fedcredit.secagg.session import Turn
 from fedcredit.units import InstitutionId, Ints
 from tests.federation.driven import Trip, Watched, asked, session

@@ -14,15 +14,19 @@ from fedcredit.federation.member import Member, answer
 from fedcredit.federation.messages import Answer, Heard
 from fedcredit.federation.simulate import plain_calls
 from fedcredit.secagg.messages import (
-    Package,
     Reveal,
     Shares,
     Start,
     Upload,
     decode_request,
-    shares_digest,
+)
+from fedcredit.secagg.packages import (
+    Package,
 )
 from fedcredit.secagg.server import Aborted
+from fedcredit.secagg.signed import (
+    shares_digest,
+)
 from fedcredit.units import InstitutionId
 from tests.federation.driven import Watched, asked, prepare, session
 from tests.federation.made import NAMES, keys, parties

@@ -9,14 +9,23 @@ import pytest
 
 from fedcredit.errors import PeerError
 from fedcredit.models.queries import Histograms
-from fedcredit.secagg.client import Agreed, Dealt, Masked, Revealed
+from fedcredit.secagg.client import (
+    Agreed,
+    Masked,
+    Revealed,
+)
+from fedcredit.secagg.dealing import (
+    Dealt,
+)
 from fedcredit.secagg.messages import (
     Agreement,
     Reveal,
     Upload,
-    agreement_digest,
     decode_request,
     encode_request,
+)
+from fedcredit.secagg.signed import (
+    agreement_digest,
 )
 from tests.federation.driven import Driven, each, prepare
 from tests.federation.made import NAMES, QUERY, Party, keys, plan

@@ -6,7 +6,14 @@ import pytest
 
 from fedcredit.errors import LocalError, PeerError
 from fedcredit.federation.book import Charge, InMemoryBook
-from fedcredit.secagg.client import Agreed, Dealt, Masked, Revealed
+from fedcredit.secagg.client import (
+    Agreed,
+    Masked,
+    Revealed,
+)
+from fedcredit.secagg.dealing import (
+    Dealt,
+)
 from fedcredit.secagg.states import InMemoryVault
 from tests.federation.driven import Driven, each
 from tests.federation.failing import Crash, Disk, FailingBook, FailingVault

@@ -24,7 +24,13 @@ from fedcredit.federation.simulate import (
 from fedcredit.learners.program import NoisyTotal, Program
 from fedcredit.models.queries import Query
 from fedcredit.privacy.sums import BoundedSum
-from fedcredit.secagg.messages import Package, Start, decode_request
+from fedcredit.secagg.messages import (
+    Start,
+    decode_request,
+)
+from fedcredit.secagg.packages import (
+    Package,
+)
 from fedcredit.units import InstitutionId
 from tests.federation.driven import Trip, Watched, prepare
 from tests.federation.made import (

@@ -13,7 +13,9 @@ from fedcredit.errors import FedCreditError, PeerError, PrivacyError
 from fedcredit.federation.plan import StudyPlan, alone
 from fedcredit.federation.turns import asked_of, session_of
 from fedcredit.privacy.events import GaussianSum, Part, event_to_dict
-from fedcredit.secagg.messages import blind_digest
+from fedcredit.secagg.packages import (
+    blind_digest,
+)
 from fedcredit.secagg.ring import RING_BITS, Ring, noise_reach
 from fedcredit.secagg.session import Manifest, Session
 from fedcredit.units import InstitutionId

@@ -7,26 +7,46 @@ from dataclasses import dataclass, replace
 
 from fedcredit.codec import digest
 from fedcredit.secagg import client, server
-from fedcredit.secagg.client import Admitted, Dealt, Masked, SharePair
+from fedcredit.secagg.client import (
+    Admitted,
+    Masked,
+)
+from fedcredit.secagg.dealing import (
+    Dealt,
+    SharePair,
+)
 from fedcredit.secagg.keys import Identity, public_of, seal
 from fedcredit.secagg.messages import (
-    Header,
-    Package,
-    Parcel,
     Receipt,
     Start,
     Upload,
+)
+from fedcredit.secagg.opening import (
+    Opening,
+    ask_shares,
+)
+from fedcredit.secagg.packages import (
+    Header,
+    Package,
+    Parcel,
     blind_digest,
     commitment,
-    content_digest,
     decode_header,
     header_digest,
+)
+from fedcredit.secagg.server import (
+    Aborted,
+    Agreeing,
+    Collecting,
+    Gathering,
+)
+from fedcredit.secagg.session import Asked, Session, Turn
+from fedcredit.secagg.shamir import split, write_shares
+from fedcredit.secagg.signed import (
+    content_digest,
     receipt_digest,
     vector_tag,
 )
-from fedcredit.secagg.server import Aborted, Agreeing, Collecting, Gathering, Opening
-from fedcredit.secagg.session import Asked, Session, Turn
-from fedcredit.secagg.shamir import split, write_shares
 from fedcredit.units import InstitutionId
 from tests.secagg.world import (
     FLOOR,
@@ -58,7 +78,7 @@ def dealing(
     sent: Callable[[InstitutionId, SharePair], SharePair] = honestly,
     promised: Callable[[InstitutionId, SharePair], SharePair] = honestly,
 ) -> Dealt:
-    """Deal as `client.deal` does, but for what is said otherwise.
+    """Deal as `deal` does, but for what is said otherwise.
 
     Args:
         dealer: who deals.
@@ -165,7 +185,7 @@ class Round:
         for name, state in self.states.items():
             agreed[name], data = client.agree(identity(name), self.session, state, survive)
             agreeing = server.receive_agreement(agreeing, name, data)
-        asked = server.ask_shares(agreeing)
+        asked = ask_shares(agreeing)
         assert not isinstance(asked, Aborted)
         opening, message = asked
         reveal = reveal_of(message)

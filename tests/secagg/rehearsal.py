@@ -12,7 +12,19 @@ import pytest
 from fedcredit.errors import PeerError
 from fedcredit.secagg import client, server
 from fedcredit.secagg.client import Admitted, Masked
-from fedcredit.secagg.server import Aborted, Agreeing, Collecting, Gathering, Opened, Opening
+from fedcredit.secagg.opening import (
+    Opened,
+    Opening,
+    ask_shares,
+    open_sum,
+    receive_shares,
+)
+from fedcredit.secagg.server import (
+    Aborted,
+    Agreeing,
+    Collecting,
+    Gathering,
+)
 from fedcredit.secagg.session import Asked, Session, Turn
 from fedcredit.units import InstitutionId, Ints
 from tests.secagg.world import (
@@ -92,7 +104,7 @@ class Rehearsal:
             if when[name] > Lost.SIGN:
                 _, data = client.agree(identity(name), session, states[name], survive)
                 agreeing = server.receive_agreement(agreeing, name, data)
-        asked = server.ask_shares(agreeing)
+        asked = ask_shares(agreeing)
         if isinstance(asked, Aborted):
             return asked, 0
         opening, message = asked
@@ -100,8 +112,8 @@ class Rehearsal:
         for name in session.members:
             if when[name] > Lost.REVEAL and not opening.enough:
                 _, data = client.reveal(identity(name), session, states[name], reveal)
-                opening = server.receive_shares(opening, name, data)
-        return server.open_sum(opening), len(opening.shares)
+                opening = receive_shares(opening, name, data)
+        return open_sum(opening), len(opening.shares)
 
     def _begin(self, when: Pattern) -> tuple[Collecting, Mapping[InstitutionId, bytes]] | Aborted:
         gathering = Gathering(self.session, self.turn)

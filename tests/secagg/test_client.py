@@ -10,19 +10,29 @@ import pytest
 
 from fedcredit.codec import digest
 from fedcredit.errors import LocalError, PeerError, PrivacyError
-from fedcredit.secagg import client, server
-from fedcredit.secagg.client import Dealt, SharePair
+from fedcredit.secagg import client
+from fedcredit.secagg.dealing import (
+    Dealt,
+    SharePair,
+    deal,
+)
 from fedcredit.secagg.keys import public_of, sealed_bytes, unseal
 from fedcredit.secagg.messages import (
-    Package,
     Start,
     Upload,
+)
+from fedcredit.secagg.opening import (
+    Opened,
+    open_sum,
+    receive_shares,
+)
+from fedcredit.secagg.packages import (
+    Package,
     commitment,
     decode_header,
     read_parcel,
 )
 from fedcredit.secagg.ring import Ring
-from fedcredit.secagg.server import Opened
 from fedcredit.secagg.session import Asked, Floor
 from fedcredit.secagg.shamir import NO_SHARE, PRIME, combine, read_shares, weights_at_zero
 from fedcredit.units import InstitutionId
@@ -79,9 +89,7 @@ def test_the_same_randomness_and_sealer_deal_the_same_package() -> None:
     def plain(_member: object, text: bytes, _info: bytes) -> bytes:
         return text.ljust(sealed_bytes("x25519"), b"\0")
 
-    one, two = (
-        client.deal(identity(A), FIVE, (0, 0), drawn("same"), sealer=plain) for _ in range(2)
-    )
+    one, two = (deal(identity(A), FIVE, (0, 0), drawn("same"), sealer=plain) for _ in range(2))
     assert one.package == two.package
 
 
@@ -237,8 +245,8 @@ def test_a_dealer_of_false_shares_is_accused_and_others_are_unharmed(false: Deal
     assert made.states[C].shares[1] == (NO_SHARE, NO_SHARE)
     opening, shares = Round(FIVE, {B: false}).opening()
     for name, data in shares.items():
-        opening = server.receive_shares(opening, name, data)
-    found = server.open_sum(opening)
+        opening = receive_shares(opening, name, data)
+    found = open_sum(opening)
     assert isinstance(found, Opened)
     assert found.total.tolist() == plain_sum(FIVE.members, made.asked, 5)
     assert not found.liars

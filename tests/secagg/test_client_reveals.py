@@ -15,10 +15,12 @@ from fedcredit.secagg.messages import (
     Reveal,
     Shares,
     Survive,
+)
+from fedcredit.secagg.shamir import read_shares
+from fedcredit.secagg.signed import (
     agreement_digest,
     receipt_digest,
 )
-from fedcredit.secagg.shamir import read_shares
 from fedcredit.units import InstitutionId
 from tests.secagg.dishonest import Round
 from tests.secagg.world import identity, session_of, survive_of

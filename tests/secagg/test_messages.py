@@ -22,13 +22,15 @@ from fedcredit.errors import PeerError
 from fedcredit.secagg.messages import (
     REQUEST_LIMIT_BYTES,
     Agreement,
-    Package,
     Receipt,
     Shares,
     Upload,
-    decode_header,
     decode_request,
     encode_request,
+)
+from fedcredit.secagg.packages import (
+    Package,
+    decode_header,
     parcel_bytes,
     read_parcel,
 )

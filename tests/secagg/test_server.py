@@ -8,19 +8,34 @@ import pytest
 
 from fedcredit.errors import PeerError
 from fedcredit.secagg import server
-from fedcredit.secagg.client import SharePair
+from fedcredit.secagg.dealing import (
+    SharePair,
+)
 from fedcredit.secagg.keys import public_of
 from fedcredit.secagg.messages import (
     Agreement,
-    Package,
     Shares,
     Upload,
-    agreement_digest,
+)
+from fedcredit.secagg.opening import (
+    Opened,
+    Opening,
+    open_sum,
+    receive_shares,
+)
+from fedcredit.secagg.packages import (
+    Package,
     blind_digest,
+)
+from fedcredit.secagg.server import (
+    Aborted,
+    Gathering,
+)
+from fedcredit.secagg.shamir import NO_SHARE, read_shares, write_shares
+from fedcredit.secagg.signed import (
+    agreement_digest,
     shares_digest,
 )
-from fedcredit.secagg.server import Aborted, Gathering, Opened, Opening
-from fedcredit.secagg.shamir import NO_SHARE, read_shares, write_shares
 from fedcredit.units import InstitutionId
 from tests.secagg.dishonest import Round, dealing, upload_of
 from tests.secagg.world import dealt, identity, plain_sum, session_of
@@ -147,8 +162,8 @@ def test_no_state_prints_what_it_holds() -> None:
     opening, shares = made.opening()
     state = opening
     for name, data in shares.items():
-        state = server.receive_shares(state, name, data)
-    found = server.open_sum(state)
+        state = receive_shares(state, name, data)
+    found = open_sum(state)
     assert repr(made.collecting) == "Collecting((0, 0), 0 uploads)"
     assert repr(state) == "Opening(5 holders)"
     assert repr(found) == "Opened(5 survivors)"
@@ -203,14 +218,14 @@ def test_a_holder_of_false_shares_is_found_out_and_the_sum_is_exact_all_the_same
     state, shares = made.opening()
     for name, data in shares.items():
         said = reshared(name, state, data, kind, value) if name == A else data
-        state = server.receive_shares(state, name, said)
-    found = server.open_sum(state)
+        state = receive_shares(state, name, said)
+    found = open_sum(state)
     assert isinstance(found, Opening)
     assert found.liars == (A,)
     assert found.enough
     with pytest.raises(PeerError):
-        server.receive_shares(found, A, shares[A])
-    opened = server.open_sum(found)
+        receive_shares(found, A, shares[A])
+    opened = open_sum(found)
     assert isinstance(opened, Opened)
     assert opened.liars == (A,)
     assert opened.total.tolist() == plain_sum(SIX.members[:5], made.asked, 6)
@@ -221,13 +236,13 @@ def test_a_sum_stays_closed_while_liars_leave_too_few_shares_and_opens_when_more
     state, shares = made.opening()
     for name in (A, B, C, D):
         said = reshared(name, state, shares[name], 0, 7) if name == B else shares[name]
-        state = server.receive_shares(state, name, said)
-    found = server.open_sum(state)
+        state = receive_shares(state, name, said)
+    found = open_sum(state)
     assert isinstance(found, Opening)
     assert found.liars == (B,)
     assert not found.enough
-    assert server.open_sum(found) is found
-    opened = server.open_sum(server.receive_shares(found, E, shares[E]))
+    assert open_sum(found) is found
+    opened = open_sum(receive_shares(found, E, shares[E]))
     assert isinstance(opened, Opened)
     assert opened.total.tolist() == plain_sum(FIVE.members, made.asked, 5)
 
@@ -235,7 +250,7 @@ def test_a_sum_stays_closed_while_liars_leave_too_few_shares_and_opens_when_more
 def test_shares_are_taken_once_from_a_survivor_in_their_number_and_signed() -> None:
     made = Round(FIVE, {}, lost=(E,))
     state, shares = made.opening()
-    taken = server.receive_shares(state, A, shares[A])
+    taken = receive_shares(state, A, shares[A])
     true = Shares.decode(shares[A])
     wrong = [
         replace(true, blinds=true.blinds[33:]),
@@ -252,7 +267,7 @@ def test_shares_are_taken_once_from_a_survivor_in_their_number_and_signed() -> N
         *((state, A, one.encode()) for one in wrong),
     ):
         with pytest.raises(PeerError):
-            server.receive_shares(where, sender, data)
+            receive_shares(where, sender, data)
 
 
 def crooked(holder: InstitutionId, pair: SharePair) -> SharePair:
@@ -275,8 +290,8 @@ def test_a_dealer_whose_shares_do_not_give_back_its_keys_is_blamed(
     made = Round(FIVE, {C: false}, lost=lost)
     state, shares = made.opening()
     for name, data in shares.items():
-        state = server.receive_shares(state, name, data)
-    found = server.open_sum(state)
+        state = receive_shares(state, name, data)
+    found = open_sum(state)
     assert isinstance(found, Aborted)
     assert found.blamed == (C,)
 
@@ -288,8 +303,8 @@ def test_a_dealer_is_blamed_though_more_shares_of_another_are_wanted() -> None:
     made = Round(FIVE, {C: dealing(identity(C), FIVE, changes=elsewhere), D: missing})
     state, shares = made.opening()
     for name in (A, B, C, D):
-        state = server.receive_shares(state, name, shares[name])
-    found = server.open_sum(state)
+        state = receive_shares(state, name, shares[name])
+    found = open_sum(state)
     assert isinstance(found, Aborted)
     assert found.blamed == (C,)
 
@@ -300,10 +315,10 @@ def test_who_accused_a_dealer_is_not_asked_for_its_shares() -> None:
     made = Round(FIVE, {B: false})
     state, shares = made.opening()
     for name in (A, B, C, D):
-        state = server.receive_shares(state, name, shares[name])
+        state = receive_shares(state, name, shares[name])
     assert state.enough
-    assert server.open_sum(state) is state  # four have revealed, three of them B's
-    opened = server.open_sum(server.receive_shares(state, E, shares[E]))
+    assert open_sum(state) is state  # four have revealed, three of them B's
+    opened = open_sum(receive_shares(state, E, shares[E]))
     assert isinstance(opened, Opened)
     assert not opened.liars
     assert opened.total.tolist() == plain_sum(FIVE.members, made.asked, 5)
@@ -312,8 +327,8 @@ def test_who_accused_a_dealer_is_not_asked_for_its_shares() -> None:
 def test_a_sum_cannot_be_written_to() -> None:
     state, shares = Round(FIVE, {}).opening()
     for name, data in shares.items():
-        state = server.receive_shares(state, name, data)
-    found = server.open_sum(state)
+        state = receive_shares(state, name, data)
+    found = open_sum(state)
     assert isinstance(found, Opened)
     with pytest.raises(ValueError, match="read-only"):
         found.total[0] = 0

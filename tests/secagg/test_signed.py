@@ -10,21 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedcredit.secagg.keys import new_identity
-from fedcredit.secagg.messages import (
+from fedcredit.secagg.packages import (
     Header,
     Parcel,
-    agreement_digest,
     blind_digest,
     commitment,
-    content_digest,
     decode_header,
     header_digest,
-    receipt_digest,
-    shares_digest,
 )
 from fedcredit.secagg.ring import RING_BITS, Ring
 from fedcredit.secagg.roster import Roster
 from fedcredit.secagg.session import Asked, Manifest, Session, encode_manifest
+from fedcredit.secagg.signed import (
+    agreement_digest,
+    content_digest,
+    receipt_digest,
+    shares_digest,
+)
 from fedcredit.units import InstitutionId
 from tests.vectors.secagg_reference import Plain, Stream, canonical, digest, secagg
 

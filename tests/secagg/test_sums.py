@@ -13,8 +13,19 @@ from fedcredit.errors import PeerError
 from fedcredit.secagg import client, server
 from fedcredit.secagg.client import Masked
 from fedcredit.secagg.keys import KINDS, Kind, signed_by
+from fedcredit.secagg.opening import (
+    Opened,
+    Opening,
+    ask_shares,
+    open_sum,
+    receive_shares,
+)
 from fedcredit.secagg.ring import RING_BITS
-from fedcredit.secagg.server import Aborted, Collecting, Gathering, Opened, Opening
+from fedcredit.secagg.server import (
+    Aborted,
+    Collecting,
+    Gathering,
+)
 from fedcredit.secagg.session import Asked, Session
 from fedcredit.units import InstitutionId
 from tests.secagg.rehearsal import Lost, Pattern, Rehearsal, rehearsal
@@ -155,7 +166,7 @@ def opened_by_all_subsets(
         agreeing = closed[0]
         for name in sorted(signing):
             agreeing = server.receive_agreement(agreeing, name, signed[name][1])
-        wanted = server.ask_shares(agreeing)
+        wanted = ask_shares(agreeing)
         assert isinstance(wanted, Aborted) == (len(signing) < session.threshold)
         if isinstance(wanted, Aborted):
             continue
@@ -167,8 +178,8 @@ def opened_by_all_subsets(
         for revealing in subsets(tuple(sorted(states))):
             opening = wanted[0]
             for name in sorted(revealing):
-                opening = server.receive_shares(opening, name, shares[name])
-            found = server.open_sum(opening)
+                opening = receive_shares(opening, name, shares[name])
+            found = open_sum(opening)
             assert isinstance(found, Opened) == (len(revealing) >= session.threshold)
             if isinstance(found, Opened):
                 assert found.total.tolist() == expected
@@ -214,14 +225,14 @@ def open_all(
     for name, state in states.items():
         _, data = client.agree(identity(name), session, state, survive)
         agreeing = server.receive_agreement(agreeing, name, data)
-    asked = server.ask_shares(agreeing)
+    asked = ask_shares(agreeing)
     assert not isinstance(asked, Aborted)
     opening, message = asked
     reveal = reveal_of(message)
     for name, state in states.items():
         _, data = client.reveal(identity(name), session, state, reveal)
-        opening = server.receive_shares(opening, name, data)
-    found = server.open_sum(opening)
+        opening = receive_shares(opening, name, data)
+    found = open_sum(opening)
     assert isinstance(found, Opened)
     return found
 

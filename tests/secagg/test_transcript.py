@@ -14,21 +14,37 @@ import numpy as np
 import pytest
 
 from fedcredit.errors import PeerError
-from fedcredit.secagg.client import Agreed, Dealt, Masked, admit, agree, deal, mask, reveal
+from fedcredit.secagg.client import (
+    Agreed,
+    Masked,
+    admit,
+    agree,
+    mask,
+    reveal,
+)
+from fedcredit.secagg.dealing import (
+    Dealt,
+    deal,
+)
 from fedcredit.secagg.keys import Identity, Member, new_identity
 from fedcredit.secagg.messages import (
     Receipt,
     Reveal,
     Start,
     Survive,
-    agreement_digest,
-    content_digest,
-    decode_header,
     decode_request,
+)
+from fedcredit.secagg.opening import (
+    Opened,
+    Opening,
+    ask_shares,
+    open_sum,
+    receive_shares,
+)
+from fedcredit.secagg.packages import (
+    decode_header,
     header_digest,
     read_parcel,
-    receipt_digest,
-    shares_digest,
 )
 from fedcredit.secagg.ring import Ring
 from fedcredit.secagg.roster import Roster
@@ -36,18 +52,19 @@ from fedcredit.secagg.server import (
     Agreeing,
     Collecting,
     Gathering,
-    Opened,
-    Opening,
-    ask_shares,
     close,
-    open_sum,
     receive_agreement,
     receive_package,
-    receive_shares,
     receive_upload,
     start,
 )
 from fedcredit.secagg.session import Asked, Floor, Session, encode_manifest
+from fedcredit.secagg.signed import (
+    agreement_digest,
+    content_digest,
+    receipt_digest,
+    shares_digest,
+)
 from fedcredit.units import InstitutionId
 from tests.vectors.secagg_records import ALTERED, altered, transcript
 from tests.vectors.secagg_reference import CASES, Case, Stream, Turn, sealed

@@ -34,7 +34,6 @@ from fedcredit.secagg.keys import (
     unseal,
 )
 from fedcredit.secagg.masks import add_masks, pair_mask, pair_seed, self_seed
-from fedcredit.secagg.messages import vector_tag
 from fedcredit.secagg.ring import Ring, Words
 from fedcredit.secagg.shamir import (
     PRIME,
@@ -43,6 +42,9 @@ from fedcredit.secagg.shamir import (
     split,
     weights_at_zero,
     write_shares,
+)
+from fedcredit.secagg.signed import (
+    vector_tag,
 )
 from fedcredit.units import InstitutionId
 from tests.vectors import secagg_primitives as plain

@@ -25,7 +25,6 @@ from fedcredit.secagg import server
 from fedcredit.secagg.keys import signed_by
 from fedcredit.secagg.messages import (
     Agreement,
-    Package,
     Prepare,
     Receipt,
     Reveal,
@@ -33,16 +32,27 @@ from fedcredit.secagg.messages import (
     Start,
     Survive,
     Upload,
-    agreement_digest,
-    commitment,
-    decode_header,
     decode_request,
     encode_request,
+)
+from fedcredit.secagg.opening import (
+    Opened,
+)
+from fedcredit.secagg.packages import (
+    Package,
+    commitment,
+    decode_header,
     read_parcel,
 )
-from fedcredit.secagg.server import Aborted, Gathering, Opened
+from fedcredit.secagg.server import (
+    Aborted,
+    Gathering,
+)
 from fedcredit.secagg.session import Session, Turn
 from fedcredit.secagg.shamir import NO_SHARE, SHARE_BYTES
+from fedcredit.secagg.signed import (
+    agreement_digest,
+)
 from fedcredit.secagg.states import encode_holding
 from fedcredit.units import InstitutionId
 from tests.secagg.world import World, ask, plain_sum, session_of

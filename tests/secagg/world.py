@@ -12,8 +12,16 @@ import numpy as np
 
 from fedcredit.codec import decode, digest, encode
 from fedcredit.errors import PeerError
-from fedcredit.secagg import client, server
-from fedcredit.secagg.client import Admitted, Agreed, Dealt, Masked
+from fedcredit.secagg import client, opening, server
+from fedcredit.secagg.client import (
+    Admitted,
+    Agreed,
+    Masked,
+)
+from fedcredit.secagg.dealing import (
+    Dealt,
+    deal,
+)
 from fedcredit.secagg.keys import Identity, Kind, new_identity
 from fedcredit.secagg.messages import (
     Prepare,
@@ -23,6 +31,10 @@ from fedcredit.secagg.messages import (
     decode_request,
     encode_request,
 )
+from fedcredit.secagg.opening import (
+    Opened,
+    Opening,
+)
 from fedcredit.secagg.ring import RING_BITS, Ring
 from fedcredit.secagg.roster import Roster
 from fedcredit.secagg.server import (
@@ -30,8 +42,6 @@ from fedcredit.secagg.server import (
     Agreeing,
     Collecting,
     Gathering,
-    Opened,
-    Opening,
 )
 from fedcredit.secagg.session import Asked, Floor, Session, Turn
 from fedcredit.secagg.shamir import RandomBytes
@@ -83,7 +93,7 @@ def session_of(
 def dealt(session: Session, name: InstitutionId, turn: Turn) -> Dealt:
     """A member's keys for a turn: the same ones for all tests that want to save the time."""
     random = drawn(f"deal/{session.digest().hex()}/{name}/{turn}")
-    return client.deal(identity(name, session.roster.kind), session, turn, random)
+    return deal(identity(name, session.roster.kind), session, turn, random)
 
 
 @lru_cache(maxsize=4096)
@@ -252,7 +262,7 @@ class Desk:
             case Agreeing() as state:
                 self.state = server.receive_agreement(state, sender, data)
             case Opening() as state:
-                self.state = server.receive_shares(state, sender, data)
+                self.state = opening.receive_shares(state, sender, data)
             case _:
                 raise PeerError("the turn is over", remedy="drop it")
 
@@ -274,14 +284,14 @@ class Desk:
                 self.state, message = closed
                 return dict.fromkeys(self.state.survivors, message)
             case Agreeing() as state:
-                asked = server.ask_shares(state)
+                asked = opening.ask_shares(state)
                 if isinstance(asked, Aborted):
                     self.state = asked
                     return {}
                 self.state, message = asked
                 return dict.fromkeys(state.survivors, message)
             case Opening() as state:
-                self.state = server.open_sum(state)
+                self.state = opening.open_sum(state)
         return {}
 
 
