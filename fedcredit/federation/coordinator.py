@@ -188,14 +188,14 @@ class _Turn:
                 enough=lambda state: state.enough,
                 hurry=True,
             )
-            outcome = open_sum(opening)
+            outcome = open_sum(opening) if opening.enough else opening
             if not isinstance(outcome, Opening):
                 return outcome
-            opening = outcome
-            for liar in opening.liars:
+            for liar in outcome.liars:
                 self.troubles[liar] = "revealed false shares"
-            if len(opening.shares) + len(opening.liars) == before:
-                return Aborted(f"{len(opening.shares)} members revealed shares, too few")
+            if not opening.enough or len(opening.shares) + len(opening.liars) == before:
+                return Aborted(f"{len(outcome.shares)} members revealed shares, too few")
+            opening = outcome
 
     def _trip(
         self,

@@ -127,13 +127,17 @@ def test_every_command_says_its_statuses_and_gives_an_example(
 
 
 def test_the_commands_of_the_main_job_are_there() -> None:
-    assert [words[:2] for words in commands()] == [
+    assert commands() == [
         ["demo"],
         ["score"],
         ["study", "simulate"],
         ["data", "synthesize"],
         ["data", "check"],
         ["data", "draft"],
+        ["node", "keys"],
+        ["node", "roster", "draft"],
+        ["node", "roster", "show"],
+        ["node", "roster", "sign"],
     ]
 
 
