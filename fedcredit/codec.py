@@ -90,7 +90,7 @@ def encode(value: Value) -> bytes:
     return data
 
 
-def decode(data: bytes, *, size_limit_bytes: int = SIZE_LIMIT_BYTES) -> Value:
+def decode(data: bytes | memoryview, *, size_limit_bytes: int = SIZE_LIMIT_BYTES) -> Value:
     """Read the one value that ``data`` stands for.
 
     Guarantee: for any bytes at all, returns a value whose encoding is ``data``
@@ -108,14 +108,14 @@ def decode(data: bytes, *, size_limit_bytes: int = SIZE_LIMIT_BYTES) -> Value:
     """
     if len(data) > size_limit_bytes:
         raise _refusal(f"{len(data)} bytes, expected at most {size_limit_bytes}")
-    reader = _Reader(bytes(data))
+    reader = _Reader(data if isinstance(data, memoryview) else bytes(data))
     value = reader.value(depth=0)
     if reader.at != len(reader.data):
         raise _refusal(f"{len(reader.data) - reader.at} bytes after the value")
     return value
 
 
-def digest(domain: str, *parts: bytes) -> bytes:
+def digest(domain: str, *parts: bytes | memoryview) -> bytes:
     """Hash ``parts`` under a name that says what they are.
 
     Guarantee: two calls give the same bytes only when domain, number of parts
@@ -240,7 +240,7 @@ def _refusal(found: str) -> PeerError:
 class _Reader:
     """A position in bytes that the other side chose; every step checks what it takes."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes | memoryview) -> None:
         self.data = data
         self.at = 0
         self.values = 0
@@ -249,7 +249,7 @@ class _Reader:
         """The next ``count`` bytes, or a refusal."""
         if count > len(self.data) - self.at:
             raise _refusal(f"{count} bytes were announced, {len(self.data) - self.at} are left")
-        piece = self.data[self.at : self.at + count]
+        piece = bytes(self.data[self.at : self.at + count])
         self.at += count
         return piece
 

@@ -37,6 +37,7 @@ from fedcredit.secagg.server import (
     receive_package,
     receive_upload,
     start,
+    unaltered,
 )
 from fedcredit.secagg.session import Asked, Session, encode_manifest
 from fedcredit.units import InstitutionId
@@ -139,6 +140,12 @@ class _Turn:
         silent = set(self.invited) - set(collecting.uploads)
         self.troubles = dict.fromkeys(sorted(silent), "no answer") | self.troubles
         closed = close(collecting)
+        kept = () if isinstance(closed, Aborted) else closed[0].survivors
+        if set(kept) != set(collecting.uploads):
+            sound = unaltered(collecting)
+            wrong = sorted(set(collecting.uploads) - set(sound.uploads))
+            self.troubles |= dict.fromkeys(wrong, "an upload that was altered on its way")
+            collecting = sound
         if isinstance(closed, Aborted):
             return self._over(closed, collecting, b"")
         agreeing, survive = closed

@@ -30,6 +30,7 @@ from fedcredit.secagg.forms import (
 from fedcredit.secagg.keys import (
     SIGNATURE_BYTES,
     Identity,
+    one_time,
     signed_by,
 )
 from fedcredit.secagg.masks import Mask, add_masks, pair_mask, self_seed
@@ -67,7 +68,7 @@ from fedcredit.secagg.signed import (
     content_digest,
     receipt_digest,
     shares_digest,
-    vector_tag,
+    write_tag,
 )
 from fedcredit.units import InstitutionId, Ints
 
@@ -245,7 +246,7 @@ def mask(
     add_masks(words, admitted.masks, asked.ring)
     vector = asked.ring.pack(words)
     content = content_digest(vector, admitted.accused)
-    tag = vector_tag(content, vector, admitted.accused)
+    tag = write_tag(asked.ring.checksum(words), admitted.accused)
     signature = identity.sign(receipt_digest(context, identity.name, content, tag))
     receipt = Receipt(content, tag, signature)
     upload = Upload(context, vector, admitted.accused, receipt, following)
@@ -329,10 +330,10 @@ def _masks(
     name: InstitutionId, dealt: Dealt, context: bytes, publics: Mapping[InstitutionId, bytes]
 ) -> tuple[Mask, ...]:
     """The keys of all masks of a member: its own, and one for each other participant."""
-    me = name, publics[name]
+    me, secret = (name, publics[name]), one_time(dealt.secret)
     own: Mask = self_seed(dealt.blind, context, name), 1
     pairs = [
-        pair_mask(dealt.secret, context, me, (other, public))
+        pair_mask(secret, context, me, (other, public))
         for other, public in publics.items()
         if other != name
     ]

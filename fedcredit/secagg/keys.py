@@ -37,18 +37,23 @@ __all__ = [
     "Identity",
     "Kind",
     "Member",
+    "OneTime",
     "Sealer",
     "agree_on",
     "check_point",
     "derive",
     "identity_of",
     "new_identity",
+    "one_time",
     "public_of",
     "seal",
     "sealed_bytes",
     "signed_by",
     "unseal",
 ]
+
+OneTime: TypeAlias = bytes | X25519PrivateKey
+"""A one-time secret: 32 bytes, or read already by who agrees with many."""
 
 Kind: TypeAlias = Literal["mlkem768-x25519", "x25519"]
 KINDS: Final[tuple[Kind, ...]] = ("mlkem768-x25519", "x25519")  # best first
@@ -62,7 +67,6 @@ _SUITES: Final = {
 }
 _ENCAPSULATED_BYTES: Final = {"x25519": 32, "mlkem768-x25519": 1088 + 32}
 _TAG_BYTES: Final = 16
-_PROBE: Final = bytes(range(32))  # any secret: a point of small order gives nothing to any
 _Sealing: TypeAlias = X25519PrivateKey | MLKEM768X25519PrivateKey
 _SealingPublic: TypeAlias = X25519PublicKey | MLKEM768X25519PublicKey
 
@@ -237,9 +241,17 @@ def unseal(identity: Identity, sealed: bytes, info: bytes) -> bytes:
         ) from None
 
 
+def one_time(secret: bytes) -> X25519PrivateKey:
+    """Read a one-time secret of 32 bytes; that takes as long as to agree on a key with it."""
+    return X25519PrivateKey.from_private_bytes(secret)
+
+
+_PROBE: Final = one_time(bytes(range(32)))  # a key that gives nothing away with this never will
+
+
 def public_of(secret: bytes) -> bytes:
     """The X25519 public key of a one-time secret; both are 32 bytes."""
-    return X25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw()
+    return one_time(secret).public_key().public_bytes_raw()
 
 
 def check_point(public: bytes) -> None:
@@ -251,7 +263,7 @@ def check_point(public: bytes) -> None:
     agree_on(_PROBE, public)
 
 
-def agree_on(secret: bytes, public: bytes) -> bytes:
+def agree_on(secret: OneTime, public: bytes) -> bytes:
     """The 32 bytes that a one-time secret and another's public key have in common.
 
     Raises:
@@ -259,9 +271,8 @@ def agree_on(secret: bytes, public: bytes) -> bytes:
             agree on (RFC 7748, section 6.1).
     """
     try:
-        return X25519PrivateKey.from_private_bytes(secret).exchange(
-            X25519PublicKey.from_public_bytes(public)
-        )
+        key = one_time(secret) if isinstance(secret, bytes) else secret
+        return key.exchange(X25519PublicKey.from_public_bytes(public))
     except ValueError:
         raise PeerError(
             "a public key of small order, or none at all",

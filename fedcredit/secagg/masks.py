@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from fedcredit.codec import digest
-from fedcredit.secagg.keys import agree_on, derive
+from fedcredit.secagg.keys import OneTime, agree_on, derive
 from fedcredit.secagg.ring import Ring, Words
 from fedcredit.units import InstitutionId
 
-__all__ = ["Mask", "add_masks", "pair_mask", "pair_seed", "self_seed"]
+__all__ = ["Mask", "add_masks", "add_vectors", "pair_mask", "pair_seed", "self_seed"]
 
 Mask: TypeAlias = tuple[bytes, Literal[1, -1]]
 """The key of a stream, and whether it is added or taken away."""
@@ -44,7 +44,7 @@ def self_seed(blind: bytes, context: bytes, name: InstitutionId) -> bytes:
 
 
 def pair_seed(
-    secret: bytes,
+    secret: OneTime,
     context: bytes,
     mine: tuple[InstitutionId, bytes],
     other: tuple[InstitutionId, bytes],
@@ -52,7 +52,7 @@ def pair_seed(
     """The key of a pair's mask: the same, whichever of the two derives it.
 
     Args:
-        secret: the one-time secret of ``mine``, 32 bytes.
+        secret: the one-time secret of ``mine``.
         context: of the turn, 32 bytes.
         mine: name and one-time public key of the member that derives it.
         other: name and one-time public key of the other.
@@ -66,13 +66,38 @@ def pair_seed(
 
 
 def pair_mask(
-    secret: bytes,
+    secret: OneTime,
     context: bytes,
     mine: tuple[InstitutionId, bytes],
     other: tuple[InstitutionId, bytes],
 ) -> Mask:
     """What ``mine`` does for the pair: the first by name adds, the second takes away."""
     return pair_seed(secret, context, mine, other), 1 if mine[0] < other[0] else -1
+
+
+def add_vectors(words: Words, packed: Sequence[bytes | memoryview], ring: Ring) -> None:
+    """Add packed vectors to a vector in place, in one pass over it, modulo 2^bits.
+
+    Args:
+        words: shape ``(dim,)``, of the ring's word type.
+        packed: each ``dim`` packed numbers.
+        ring: of the words.
+
+    Raises:
+        PeerError: a vector is too short.
+    """
+    width, step = ring.bits // 8, _CHUNK_BYTES // ring.word.itemsize
+    pair = np.empty(step, dtype=ring.word)
+    for start in range(0, words.size, step):
+        part = words[start : start + step]
+        cut = slice(start * width, (start + part.size) * width)
+        pieces = [ring.unpack(vector[cut], part.size) for vector in packed]
+        if len(pieces) % 2:
+            np.add(part, pieces.pop(), out=part)
+        both = pair[: part.size]
+        for one, other in zip(pieces[::2], pieces[1::2], strict=True):
+            np.add(one, other, out=both)  # memory is read faster from two places at once
+            np.add(part, both, out=part)
 
 
 def add_masks(words: Words, masks: Sequence[Mask], ring: Ring) -> None:

@@ -11,14 +11,12 @@ Whether a share is the one that was dealt is looked at only when the sum does no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-import numpy as np
-
 from fedcredit.errors import PeerError
-from fedcredit.secagg.keys import public_of, signed_by
+from fedcredit.secagg.keys import one_time, public_of, signed_by
 from fedcredit.secagg.masks import Mask, add_masks, pair_mask, self_seed
 from fedcredit.secagg.messages import Reveal, Shares, encode_request
 from fedcredit.secagg.packages import blind_digest, commitment, read_parcel
@@ -134,15 +132,13 @@ def open_sum(state: Opening) -> Opened | Opening | Aborted:
         if name in collecting.uploads:
             masks.append((self_seed(seed, context, name), -1))
             continue
-        me = name, publics[name]
+        me, secret = (name, publics[name]), one_time(seed)
         masks += [  # what the lost one would have added itself
-            pair_mask(seed, context, me, (other, publics[other]))
+            pair_mask(secret, context, me, (other, publics[other]))
             for other in state.agreeing.survivors
         ]
     asked = collecting.manifest.asked
-    words = np.zeros(asked.dim, dtype=asked.ring.word)
-    for name in state.agreeing.survivors:
-        np.add(words, asked.ring.unpack(collecting.uploads[name].vector, asked.dim), out=words)
+    words = state.agreeing.masked.copy()
     add_masks(words, masks, asked.ring)
     total = asked.ring.centre(words)
     total.flags.writeable = False
@@ -158,9 +154,10 @@ def _recover(state: Opening) -> dict[InstitutionId, bytes] | Opening | Aborted:
     weights: dict[tuple[InstitutionId, ...], tuple[int, ...]] = {}
     seeds: dict[InstitutionId, bytes] = {}
     blamed: list[InstitutionId] = []
+    ready = [(one, collecting.uploads[one].accused) for one in sorted(state.shares)]
     for kind, dealers in ((0, alive), (1, lost)):
         for at, dealer in enumerate(dealers):
-            holders = _holders(state, dealer, session.threshold)
+            holders = _holders(ready, dealer, session.threshold)
             if len(holders) < session.threshold:
                 if blamed:
                     break
@@ -190,12 +187,13 @@ def _recover(state: Opening) -> dict[InstitutionId, bytes] | Opening | Aborted:
     return seeds
 
 
-def _holders(state: Opening, dealer: InstitutionId, threshold: int) -> tuple[InstitutionId, ...]:
-    """The first t holders, by name, that have revealed and did not accuse the dealer."""
-    uploads = state.agreeing.collecting.uploads
-    return tuple(
-        [one for one in sorted(state.shares) if dealer not in uploads[one].accused][:threshold]
-    )
+def _holders(
+    ready: Sequence[tuple[InstitutionId, tuple[InstitutionId, ...]]],
+    dealer: InstitutionId,
+    threshold: int,
+) -> tuple[InstitutionId, ...]:
+    """The first t of those who have revealed, each with whom it accuses, but not the dealer."""
+    return tuple([one for one, accused in ready if dealer not in accused][:threshold])
 
 
 def _true_share(

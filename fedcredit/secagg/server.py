@@ -13,19 +13,23 @@ behind is masked vectors and no key to them; it is never gone on with.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
+import numpy as np
+
 from fedcredit.errors import PeerError
 from fedcredit.secagg.keys import check_point, signed_by
+from fedcredit.secagg.masks import add_vectors
 from fedcredit.secagg.messages import (
     Agreement,
     Start,
     Survive,
     Upload,
     encode_request,
+    encode_start,
 )
 from fedcredit.secagg.packages import (
     Header,
@@ -34,11 +38,12 @@ from fedcredit.secagg.packages import (
     header_digest,
     parcel_bytes,
 )
+from fedcredit.secagg.ring import Ring, Words
 from fedcredit.secagg.session import Asked, Manifest, Session, Turn, encode_manifest
 from fedcredit.secagg.signed import (
     agreement_digest,
+    read_tag,
     receipt_digest,
-    vector_tag,
 )
 from fedcredit.units import InstitutionId
 
@@ -52,6 +57,7 @@ __all__ = [
     "receive_package",
     "receive_upload",
     "start",
+    "unaltered",
 ]
 
 _PACKAGE_ENVELOPE_BYTES: Final = 4096
@@ -111,19 +117,27 @@ class Agreeing:
     """The survivors are fixed; they are to sign that they all see the same list.
 
     Attributes:
-        collecting: what was collected.
+        collecting: what was collected; the vectors themselves are gone.
         survivors: U3, by rising name.
+        signed: what each of them is to sign, see `agreement_digest`.
+        masked: the sum of their vectors.
         signatures: so far, by signer.
     """
 
     collecting: Collecting
     survivors: tuple[InstitutionId, ...]
+    signed: bytes
+    masked: Words
     signatures: Mapping[InstitutionId, bytes] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def enough(self) -> bool:
         """Whether shares may be asked for."""
         return len(self.signatures) >= self.collecting.gathering.session.threshold
+
+    def __repr__(self) -> str:
+        """Print no sum, masked or not."""
+        return f"Agreeing({len(self.survivors)} survivors, {len(self.signatures)} signatures)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +209,12 @@ def start(
     written = encode_manifest(manifest)
     headers = tuple(package.header for package in packages)
     signatures = b"".join(package.signature for package in packages)
+    common = Start(written, asked.question, headers, signatures, b"").common()
     messages = {}
     for name in names:
         at = size * (session.point(name) - 1)
         parcels = b"".join(package.parcels[at : at + size] for package in packages)
-        messages[name] = encode_request(
-            Start(written, asked.question, headers, signatures, parcels)
-        )
+        messages[name] = encode_start(common, parcels)
     return Collecting(state, manifest, manifest.context()), messages
 
 
@@ -209,8 +222,8 @@ def receive_upload(state: Collecting, sender: InstitutionId, data: bytes) -> Col
     """Take one participant's masked vector.
 
     Raises:
-        PeerError: it is none, or not of this participant for this turn, or was altered;
-            the state is unchanged.
+        PeerError: it is none, or not of this participant for this turn; the state is
+            unchanged. Whether it was altered on its way is seen in `close`.
     """
     session, asked = state.gathering.session, state.manifest.asked
     if sender not in state.manifest.participants:
@@ -230,26 +243,31 @@ def receive_upload(state: Collecting, sender: InstitutionId, data: bytes) -> Col
             f"{sender!r} answered another question than that of this turn",
             remedy="drop the message; it may be late",
         )
-    tag = vector_tag(receipt.content, upload.vector, upload.accused)
-    if len(upload.vector) != packed or tag != receipt.tag:
-        raise PeerError(
-            f"{sender!r} sent a vector of another length, or it was altered on its way",
-            remedy="drop the message",
-        )
+    if len(upload.vector) != packed:
+        raise PeerError(f"{sender!r} sent a vector of another length", remedy="drop the message")
     taken = {**state.uploads, sender: upload}
     return replace(state, uploads=MappingProxyType(taken))
 
 
 def close(state: Collecting) -> tuple[Agreeing, bytes] | Aborted:
-    """Fix the survivors, or end the turn with nothing revealed."""
-    session = state.gathering.session
+    """Fix the survivors and add up what they sent, or end the turn with nothing revealed.
+
+    Guarantee: an upload that was altered on its way is not in the sum, and its sender no
+    survivor, as if it had not answered.
+    """
+    session, ring = state.gathering.session, state.manifest.asked.ring
     survivors = tuple(sorted(state.uploads))
     if len(survivors) < session.threshold:
         return Aborted(
             f"{len(survivors)} of {len(state.manifest.participants)} uploads, "
             f"the threshold is {session.threshold}"
         )
-    accusers = {
+    masked = np.zeros(state.manifest.asked.dim, dtype=ring.word)
+    add_vectors(masked, [state.uploads[name].vector for name in survivors], ring)
+    if not _as_signed(masked, state.uploads.values(), ring):
+        return close(unaltered(state))
+    masked.flags.writeable = False
+    accusers = {  # of uploads as they were signed: an altered accusation blames nobody
         dealer: [one for one in survivors if dealer in state.uploads[one].accused]
         for dealer in state.manifest.participants
     }
@@ -265,7 +283,28 @@ def close(state: Collecting) -> tuple[Agreeing, bytes] | Aborted:
         return Aborted(f"a dealer's shares reached too few members: {words}", blamed)
     receipts = tuple(state.uploads[name].receipt for name in survivors)
     message = Survive(state.context, survivors, receipts)
-    return Agreeing(state, survivors), encode_request(message)
+    signed = agreement_digest(state.context, survivors)
+    light = {name: replace(upload, vector=b"") for name, upload in state.uploads.items()}
+    state = replace(state, uploads=MappingProxyType(light))
+    return Agreeing(state, survivors, signed, masked), encode_request(message)
+
+
+def unaltered(state: Collecting) -> Collecting:
+    """Without the uploads that are not what their senders have signed; slower than a sum."""
+    asked = state.manifest.asked
+    kept = {
+        name: upload
+        for name, upload in state.uploads.items()
+        if _as_signed(asked.ring.unpack(upload.vector, asked.dim), [upload], asked.ring)
+    }
+    return replace(state, uploads=MappingProxyType(kept))
+
+
+def _as_signed(words: Words, uploads: Collection[Upload], ring: Ring) -> bool:
+    """Whether a sum of vectors has the checksum that their senders have signed."""
+    tags = [read_tag(upload.receipt.tag, upload.accused) for upload in uploads]
+    sums = tuple(sum(column) % (1 << ring.bits) for column in zip(*tags, strict=True))
+    return ring.checksum(words) == sums
 
 
 def receive_agreement(state: Agreeing, sender: InstitutionId, data: bytes) -> Agreeing:
@@ -280,8 +319,7 @@ def receive_agreement(state: Agreeing, sender: InstitutionId, data: bytes) -> Ag
     if sender in state.signatures:
         raise PeerError(f"{sender!r} has already answered", remedy="keep the first answer")
     signature = Agreement.decode(data).signature
-    signed = agreement_digest(state.collecting.context, state.survivors)
-    if not signed_by(session.roster.member(sender), signature, signed):
+    if not signed_by(session.roster.member(sender), signature, state.signed):
         raise PeerError(f"{sender!r} has signed other survivors", remedy="drop the message")
     both = {**state.signatures, sender: signature}
     return replace(state, signatures=MappingProxyType(both))

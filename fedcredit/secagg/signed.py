@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from fedcredit.codec import digest, encode
 from fedcredit.units import InstitutionId
 
 __all__ = [
     "agreement_digest",
     "content_digest",
+    "read_tag",
     "receipt_digest",
     "shares_digest",
-    "vector_tag",
+    "write_tag",
 ]
 
 
-def vector_tag(content: bytes, vector: bytes, accused: tuple[InstitutionId, ...]) -> bytes:
-    """GMAC of an upload under its content digest: an altered byte is noticed without hashing.
-
-    It is no proof, since the key is public; the content digest, which is signed, is one.
-    """
-    nonce = digest("fedcredit/secagg/accused/1", encode(accused))[:12]
-    return AESGCM(content).encrypt(nonce, b"", vector)
+def write_tag(sums: tuple[int, int], accused: tuple[InstitutionId, ...]) -> bytes:
+    """An upload's checksum as 16 bytes: of the vector, see `Ring.checksum`, and of the accused."""
+    return _blended(b"".join(one.to_bytes(8, "big") for one in sums), accused)
 
 
-def content_digest(vector: bytes, accused: tuple[InstitutionId, ...]) -> bytes:
+def read_tag(tag: bytes, accused: tuple[InstitutionId, ...]) -> tuple[int, int]:
+    """The inverse of `write_tag`; with other accused than were written, other sums."""
+    plain = _blended(tag, accused)
+    return int.from_bytes(plain[:8], "big"), int.from_bytes(plain[8:], "big")
+
+
+def _blended(tag: bytes, accused: tuple[InstitutionId, ...]) -> bytes:
+    """16 bytes xor a digest of the accused."""
+    over = digest("fedcredit/secagg/accused/1", encode(accused))[: len(tag)]
+    return bytes(one ^ other for one, other in zip(tag, over, strict=True))
+
+
+def content_digest(vector: bytes | memoryview, accused: tuple[InstitutionId, ...]) -> bytes:
     """32 bytes that name what a member uploaded; keyed to nothing, for anyone to check."""
     return digest("fedcredit/secagg/content/1", vector, encode(accused))
 

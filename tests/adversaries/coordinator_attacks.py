@@ -31,7 +31,7 @@ from fedcredit.secagg.session import Asked, Floor, Manifest
 from fedcredit.secagg.signed import (
     content_digest,
     receipt_digest,
-    vector_tag,
+    write_tag,
 )
 from fedcredit.units import InstitutionId
 from tests.adversaries.secagg_made import (
@@ -73,10 +73,11 @@ def uploaded(w: World) -> tuple[bytes, dict[InstitutionId, bytes]]:
     return manifest.context(), {n: b.upload(starts[n], w.asked) for n, b in w.banks.items()}
 
 
-def signed_upload(bank: Bank, upload: Upload) -> bytes:
+def signed_upload(bank: Bank, upload: Upload, asked: Asked) -> bytes:
     """An upload with something else in it, under a receipt that its member has signed."""
+    words = asked.ring.unpack(upload.vector, asked.dim)
     content = content_digest(upload.vector, upload.accused)
-    tag = vector_tag(content, upload.vector, upload.accused)
+    tag = write_tag(asked.ring.checksum(words), upload.accused)
     signature = bank.identity.sign(receipt_digest(upload.context, bank.name, content, tag))
     return replace(upload, receipt=Receipt(content, tag, signature)).encode()
 

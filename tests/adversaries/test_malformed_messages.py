@@ -12,7 +12,14 @@ import pytest
 
 from fedcredit.codec import Value, decode, encode
 from fedcredit.errors import PeerError
-from fedcredit.secagg.messages import Agreement, Reveal, Start, decode_request, encode_request
+from fedcredit.secagg.messages import (
+    Agreement,
+    Reveal,
+    Start,
+    decode_request,
+    encode_request,
+    encode_start,
+)
 from fedcredit.secagg.opening import (
     ask_shares,
     receive_shares,
@@ -93,6 +100,15 @@ def wrong(data: bytes) -> Iterator[bytes]:
     yield from (encode(odd) for odd in with_odd_values(decode(data)))
 
 
+def wrong_upload(data: bytes) -> Iterator[bytes]:
+    """The same of an upload, whose vector stands before its fields."""
+    yield from cut(data)
+    yield from flipped(data)
+    at = len(data) - 4 - int.from_bytes(data[-4:], "big")
+    for odd in map(encode, with_odd_values(decode(data[at:-4]))):
+        yield data[:at] + odd + len(odd).to_bytes(4, "big")
+
+
 def crashes(bank: Bank, take: Callable[[bytes], object], messages: Iterator[bytes]) -> bool:
     """Whether one of the messages brings a member or the coordinator down."""
     before = bank.kept
@@ -120,7 +136,11 @@ def member_falls(w: World) -> bool:
         ("survive", bank.agree),
         ("reveal", bank.reveal),
     )
-    if crashes(bank, steps[0][1], manifests):
+    commons = (
+        encode_start(encode(odd), request.parcels)
+        for odd in with_odd_values(decode(request.common()))
+    )
+    if crashes(bank, steps[0][1], manifests) or crashes(bank, steps[0][1], commons):
         return True
     for kind, step in steps:
         if crashes(bank, step, wrong(requests[kind])):
@@ -140,7 +160,9 @@ def coordinator_falls(w: World) -> bool:
     collecting = w.collected(packages, w.names[1:])
     _, starts = w.hand_out(packages, w.asked)
     upload = bank.upload(starts[bank.name], w.asked)
-    if crashes(bank, lambda data: receive_upload(collecting, bank.name, data), wrong(upload)):
+    if crashes(
+        bank, lambda data: receive_upload(collecting, bank.name, data), wrong_upload(upload)
+    ):
         return True
     closed = close(receive_upload(collecting, bank.name, upload))
     assert not isinstance(closed, Aborted)

@@ -333,7 +333,8 @@ def vector_of_another_length(w: World, bytes_expected: int = 24) -> bool:
     collecting = w.collected(packages, [name for name in w.names if name != bank.name])
     _, starts = w.hand_out(packages, w.asked)
     upload = Upload.decode(bank.upload(starts[bank.name], w.asked), MOST_BYTES)
-    data = signed_upload(bank, replace(upload, vector=bytes(20)))
+    shorter = replace(upload, vector=bytes(20))
+    data = signed_upload(bank, shorter, replace(w.asked, dim=5))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Ring, "packed_bytes", lambda self, dim: bytes_expected)
         return answered(lambda: receive_upload(collecting, bank.name, data))

@@ -136,7 +136,7 @@ def upload_of(w: World, value: int) -> bytes:
     bank = w.banks[w.names[0]]
     bank.value = np.full(w.asked.dim, value, np.int64)
     _, starts = w.hand_out(w.packages(), w.asked)
-    return Upload.decode(bank.upload(starts[bank.name], w.asked), MOST_BYTES).vector
+    return bytes(Upload.decode(bank.upload(starts[bank.name], w.asked), MOST_BYTES).vector)
 
 
 def test_a_masked_constant_is_uniform(monkeypatch: pytest.MonkeyPatch) -> None:

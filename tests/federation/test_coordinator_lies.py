@@ -191,7 +191,7 @@ def test_an_altered_vector_is_not_summed() -> None:
     def change(name: InstitutionId, request: bytes, data: bytes) -> Iterable[Heard]:
         if isinstance(decode_request(request), Start) and name == NAMES[2]:
             upload = Upload.decode(data, len(data))
-            vector = bytes([upload.vector[0] ^ 1]) + upload.vector[1:]
+            vector = bytes([upload.vector[0] ^ 1, *upload.vector[1:]])
             data = replace(upload, vector=vector).encode()
         yield Answer(name, data)
 

@@ -251,7 +251,7 @@ def test_wrong_late_and_doubled_answers_do_not_stop_a_round() -> None:
         assert one.answered == NAMES[1:]
         reasons = dict(one.troubles)
         assert set(reasons) == {"stranger", NAMES[0], NAMES[1]}
-    assert "not canonical" in dict(result.rounds[0].troubles)[NAMES[0]]
+    assert "does not have the form" in dict(result.rounds[0].troubles)[NAMES[0]]
     assert "another question" in dict(result.rounds[1].troubles)[NAMES[0]]
 
 

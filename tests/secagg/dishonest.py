@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from fedcredit.codec import digest
 from fedcredit.secagg import client, server
 from fedcredit.secagg.client import (
@@ -34,6 +36,7 @@ from fedcredit.secagg.packages import (
     decode_header,
     header_digest,
 )
+from fedcredit.secagg.ring import Ring
 from fedcredit.secagg.server import (
     Aborted,
     Agreeing,
@@ -45,7 +48,7 @@ from fedcredit.secagg.shamir import split, write_shares
 from fedcredit.secagg.signed import (
     content_digest,
     receipt_digest,
-    vector_tag,
+    write_tag,
 )
 from fedcredit.units import InstitutionId
 from tests.secagg.world import (
@@ -198,8 +201,9 @@ class Round:
 def upload_of(
     sender: Identity, context: bytes, vector: bytes, accused: tuple[InstitutionId, ...] = ()
 ) -> bytes:
-    """A vector of any length, signed as it should be."""
+    """A vector of any length in a ring of 32 bits, signed as it should be."""
     content = content_digest(vector, accused)
-    tag = vector_tag(content, vector, accused)
+    whole = np.frombuffer(vector[: len(vector) // 4 * 4], dtype="<u4")
+    tag = write_tag(Ring(32).checksum(whole), accused)
     signature = sender.sign(receipt_digest(context, sender.name, content, tag))
     return Upload(context, vector, accused, Receipt(content, tag, signature), b"").encode()

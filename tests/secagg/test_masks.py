@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from fedcredit.errors import PeerError
 from fedcredit.secagg.keys import public_of
-from fedcredit.secagg.masks import Mask, add_masks, pair_mask, pair_seed, self_seed
+from fedcredit.secagg.masks import Mask, add_masks, add_vectors, pair_mask, pair_seed, self_seed
 from fedcredit.secagg.ring import RING_BITS, Ring, Words
 from fedcredit.units import InstitutionId
 from tests.vectors.secagg_reference import Stream
@@ -229,6 +229,22 @@ def test_the_lowest_bits_of_a_mask_have_the_linear_complexity_of_random_ones(bit
         words = alone([(Stream(label)(32), 1)], count, ring)
         length = linear_complexity((words & words.dtype.type(1)).tolist())
         assert abs(length - count // 2) <= 10
+
+
+@EVERY_RING
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+@pytest.mark.parametrize("dim", [1, 65_537, 140_000])
+def test_vectors_are_added_as_one_by_one(bits: int, count: int, dim: int) -> None:
+    """In pairs and in chunks, whatever is left over."""
+    ring, random = Ring(bits), np.random.default_rng(bits + count)
+    packed = [random.bytes(ring.packed_bytes(dim)) for _ in range(count)]
+    words: Words = np.ones(dim, dtype=ring.word)
+    expected = words.copy()
+    for vector in packed:
+        expected += ring.unpack(vector, dim)
+    add_vectors(words, [memoryview(vector) for vector in packed], ring)
+
+    assert (words == expected).all()
 
 
 def chi_square(data: bytes) -> float:

@@ -114,6 +114,32 @@ def test_bytes_that_hold_another_number_of_words_are_refused(
         ring.unpack(bytes(size), dim)
 
 
+@EVERY_RING
+@given(seed=st.integers(0, 99), size=st.sampled_from([0, 1, 9, 1 << 14, (1 << 14) + 1, 70_000]))
+def test_the_checksum_of_a_sum_is_the_sum_of_the_checksums(bits: int, seed: int, size: int) -> None:
+    """Around the edges of its blocks; places beyond 2^16 wrap as words do."""
+    ring, random = Ring(bits), np.random.default_rng(seed)
+    one, two = (ring.wrap(random.integers(-(2**63), 2**63 - 1, size)) for _ in range(2))
+    places = range(1, size + 1)
+    placed = sum(place * word for place, word in zip(places, one.tolist(), strict=True))
+    sums = zip(ring.checksum(one), ring.checksum(two), strict=True)
+
+    assert ring.checksum(one) == (sum(one.tolist()) % 2**bits, placed % 2**bits)
+    assert ring.checksum(one + two) == tuple((a + b) % 2**bits for a, b in sums)
+
+
+@given(ring=RINGS, data=st.data())
+def test_one_bit_turned_over_has_another_checksum(ring: Ring, data: st.DataObject) -> None:
+    size = data.draw(st.integers(1, 50))
+    at = data.draw(st.integers(0, size * ring.bits - 1))
+    sound = bytearray(data.draw(st.binary(min_size=ring.packed_bytes(size), max_size=1 << 9)))
+    del sound[ring.packed_bytes(size) :]
+    before = ring.checksum(ring.unpack(bytes(sound), size))
+    sound[at // 8] ^= 1 << at % 8
+
+    assert ring.checksum(ring.unpack(bytes(sound), size)) != before
+
+
 @pytest.mark.parametrize("bits", [-16, 0, 8, 17, 48, 128])
 def test_a_ring_that_cannot_be_packed_is_refused(bits: int) -> None:
     with pytest.raises(LocalError, match="ring_for"):

@@ -49,6 +49,7 @@ from fedcredit.secagg.packages import (
 from fedcredit.secagg.ring import Ring
 from fedcredit.secagg.roster import Roster
 from fedcredit.secagg.server import (
+    Aborted,
     Agreeing,
     Collecting,
     Gathering,
@@ -247,6 +248,16 @@ def test_whatever_is_signed_or_names_something_is_the_recorded_bytes(name: str) 
     assert content_digest(vector, ()) == receipt.content
 
 
+def counted(turn: Played, data: bytes) -> None:
+    """Take an upload of bank-1 with those of all others; all three are needed."""
+    state = receive_upload(turn.started, FIRST, data)
+    for name in turn.session.members[1:]:
+        state = receive_upload(state, name, turn.messages[f"upload/{name}"])
+    closed = close(state)
+    if isinstance(closed, Aborted):
+        raise PeerError(closed.why, remedy="start again")
+
+
 def receivers(turn: Played) -> dict[str, Callable[[bytes], object]]:
     """Who takes each message of bank-1, in the state that it is taken in."""
     session, one = turn.session, turn.members[FIRST]
@@ -261,7 +272,7 @@ def receivers(turn: Played) -> dict[str, Callable[[bytes], object]]:
             cast("Start", decode_request(data)),
             turn.asked,
         ),
-        "upload/bank-1": lambda data: receive_upload(turn.started, FIRST, data),
+        "upload/bank-1": lambda data: counted(turn, data),
         "survive": lambda data: agree(
             one, session, turn.masked[FIRST], cast("Survive", decode_request(data))
         ),

@@ -34,7 +34,7 @@ from fedcredit.secagg.keys import (
     unseal,
 )
 from fedcredit.secagg.masks import add_masks, pair_mask, pair_seed, self_seed
-from fedcredit.secagg.ring import Ring, Words
+from fedcredit.secagg.ring import RING_BITS, Ring, Words
 from fedcredit.secagg.shamir import (
     PRIME,
     combine,
@@ -44,7 +44,8 @@ from fedcredit.secagg.shamir import (
     write_shares,
 )
 from fedcredit.secagg.signed import (
-    vector_tag,
+    read_tag,
+    write_tag,
 )
 from fedcredit.units import InstitutionId
 from tests.vectors import secagg_primitives as plain
@@ -234,11 +235,12 @@ def test_the_key_stream_is_that_of_sp_800_38a() -> None:
     assert Cipher(AES256(key), CTR(counter)).encryptor().update(text) == cipher_text
 
 
-def test_the_tag_of_nothing_is_that_of_the_gcm_specification() -> None:
-    """McGrew & Viega, test case 13: a key, a nonce and a text of zeros, all of it empty."""
-    expected = unhex("530f8afbc74536b9a963b4f1c4cb738b")
+def test_a_checksum_is_the_sum_and_the_sum_by_place() -> None:
+    """Worked by hand: 5 + 7 - 1 = 11, and 5 + 2 * 7 - 3 = 16; modulo 2^16, 65 535 is -1."""
+    words = [5, 7, 65_535]
 
-    assert plain.gmac(bytes(32), bytes(12), b"") == expected
+    assert plain.fletcher(words, 16) == unhex("000000000000000b 0000000000000010")
+    assert Ring(16).checksum(np.array(words, dtype="<u2")) == (11, 16)
 
 
 # ------------------------------------------------------- product and reference on any input
@@ -255,12 +257,21 @@ def test_we_agree_as_the_reference(one: bytes, two: bytes) -> None:
     assert agree_on(one, public_of(two)) == plain.x25519(one, plain.x25519(two))
 
 
-@given(key=BYTES32, data=st.binary(max_size=100), names=st.lists(st.text(max_size=5), max_size=3))
-def test_we_tag_as_the_reference(key: bytes, data: bytes, names: list[str]) -> None:
+@given(
+    numbers=st.lists(st.integers(0, 2**64 - 1), max_size=20),
+    bits=st.sampled_from(RING_BITS),
+    names=st.lists(st.text(max_size=5), max_size=3),
+)
+def test_we_tag_as_the_reference(numbers: list[int], bits: int, names: list[str]) -> None:
     """The vector, and whom its sender accuses."""
-    accused = tuple(map(InstitutionId, names))
-    nonce = reference.secagg("accused", reference.canonical(tuple(names)))[:12]
-    assert vector_tag(key, data, accused) == plain.gmac(key, nonce, data)
+    ring, accused = Ring(bits), tuple(map(InstitutionId, names))
+    words = np.array(numbers, dtype=np.uint64).astype(ring.word)
+    over = reference.secagg("accused", reference.canonical(tuple(names)))
+    plain_tag = plain.fletcher(numbers, bits)
+    tag = write_tag(ring.checksum(words), accused)
+
+    assert tag == bytes(a ^ b for a, b in zip(plain_tag, over, strict=False))
+    assert read_tag(tag, accused) == ring.checksum(words)
 
 
 @given(ephemeral=BYTES32, text=st.binary(max_size=150), info=st.binary(max_size=40))

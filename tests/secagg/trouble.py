@@ -218,12 +218,13 @@ class Story:
             self._arrive(replace(letter, to=other))
 
     def _alter(self, one: int, two: int) -> None:
-        """A message arrives with one bit turned, often near its end; the true one comes later."""
+        """A message arrives with one bit turned, often near an end; the true one comes later."""
         if self.pool:
             letter = self.pool[one % len(self.pool)]
             data = bytearray(letter.data)
             place, bit = divmod(two, 8)
-            data[place % len(data) if place % 2 else -1 - place // 2 % 16] ^= 1 << bit
+            near = place // 4 % 16
+            data[(near, place % len(data), -1 - near, place % len(data))[place % 4]] ^= 1 << bit
             self._arrive(replace(letter, data=bytes(data)))
 
     # ------------------------------------------------------------------- a coordinator that lies

@@ -4,7 +4,7 @@ Written from the standards and from nothing of ours, to be read and compared wit
 slow and its time depends on secrets: it is fit for known answers and for nothing else.
 
 Sources: RFC 5869 (HKDF), RFC 7748 (X25519), RFC 8032 (Ed25519), RFC 8439
-(ChaCha20-Poly1305), RFC 9180 (HPKE), FIPS 197 (AES), NIST SP 800-38A (CTR) and 800-38D (GMAC).
+(ChaCha20-Poly1305), RFC 9180 (HPKE), FIPS 197 (AES), NIST SP 800-38A (CTR) and Fletcher (1982).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -201,25 +202,10 @@ def ctr_stream(key: bytes, start: int, stop: int, counter: int = 0) -> bytes:
     return blocks[start - 16 * first : stop - 16 * first]
 
 
-def gmac(key: bytes, nonce: bytes, data: bytes) -> bytes:
-    """AES-256-GCM's tag of no text and of ``data`` as what is authenticated beside it."""
-    h = int.from_bytes(aes256_block(key, bytes(16)), "big")
-    lengths = struct.pack(">QQ", 8 * len(data), 0)
-    padded = data + bytes(-len(data) % 16) + lengths
-    y = 0
-    for at in range(0, len(padded), 16):
-        y = _gf128(y ^ int.from_bytes(padded[at : at + 16], "big"), h)
-    return _xor(y.to_bytes(16, "big"), aes256_block(key, nonce + b"\0\0\0\1"))
-
-
-def _gf128(x: int, y: int) -> int:
-    """The product in GF(2^128), bits in reverse (SP 800-38D, 6.3)."""
-    z = 0
-    for at in reversed(range(128)):
-        if x >> at & 1:
-            z ^= y
-        y = y >> 1 ^ (0xE1 << 120 if y & 1 else 0)
-    return z
+def fletcher(words: Sequence[int], bits: int) -> bytes:
+    """Fletcher's two sums modulo 2^bits: of words, and of each times its place from one."""
+    placed = sum(place * word for place, word in enumerate(words, 1))
+    return struct.pack(">QQ", sum(words) % (1 << bits), placed % (1 << bits))
 
 
 # --------------------------------------------------------------------- RFC 8439 and RFC 9180

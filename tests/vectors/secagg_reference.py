@@ -16,7 +16,7 @@ from tests.vectors.secagg_primitives import (
     ctr_stream,
     ed25519_public,
     ed25519_sign,
-    gmac,
+    fletcher,
     hkdf,
     hpke_seal,
     x25519,
@@ -300,13 +300,14 @@ class Turn:
         )
         self.context = secagg("context", self.manifest)
         for name in case.names:
-            body: dict[str, Plain] = {
+            common: dict[str, Plain] = {
                 "manifest": self.manifest,
                 "question": case.question,
                 "headers": tuple(self.headers[one] for one in case.names),
                 "signatures": b"".join(self.header_signatures[one] for one in case.names),
-                "parcels": b"".join(self.parcels[one, name] for one in case.names),
             }
+            parcels = b"".join(self.parcels[one, name] for one in case.names)
+            body: dict[str, Plain] = {"common": canonical(common), "parcels": parcels}
             self.messages[f"start/{name}"] = canonical({"kind": "start", "body": body})
 
     def card(self, name: str) -> tuple[str, bytes]:
@@ -328,20 +329,15 @@ class Turn:
             words = [word + sign * add for word, add in zip(words, stream, strict=True)]
         vector = packed(words, case.bits)
         content = secagg("content", vector, canonical(()))
-        tag = gmac(content, secagg("accused", canonical(()))[:12], vector)
+        over = secagg("accused", canonical(()))
+        tag = bytes(a ^ b for a, b in zip(fletcher(words, case.bits), over, strict=False))
         to_sign = secagg("receipt", self.context, name.encode(), content, tag)
         self.signed[f"receipt/{name}"] = to_sign
         receipt = content + tag + self.people[name].sign(to_sign)
         self.receipts[name] = receipt
-        self.messages[f"upload/{name}"] = canonical(
-            {
-                "context": self.context,
-                "vector": vector,
-                "accused": (),
-                "receipt": receipt,
-                "following": case.following,
-            }
-        )
+        fields: dict[str, Plain] = {"context": self.context, "accused": (), "receipt": receipt}
+        rest = canonical({**fields, "following": case.following})
+        self.messages[f"upload/{name}"] = vector + rest + struct.pack(">I", len(rest))
         return words
 
     def agree(self) -> None:
