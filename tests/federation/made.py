@@ -15,12 +15,10 @@ from fedcredit.data.schema import Label, Schema
 from fedcredit.federation.book import Book, InMemoryBook
 from fedcredit.federation.consortium import found
 from fedcredit.federation.institution import Institution, Measure
-from fedcredit.federation.member import Member, answer
-from fedcredit.federation.messages import Answer, Heard, Question, encode_question
+from fedcredit.federation.member import Member
 from fedcredit.federation.plan import StudyPlan
 from fedcredit.federation.study import Study, Target, draw_up
 from fedcredit.federation.terms import Terms, terms_of
-from fedcredit.federation.turns import asked_of, session_of
 from fedcredit.learners.program import Learner, NoisyTotal, Program, Step
 from fedcredit.learners.registry import learner_named
 from fedcredit.measures.measure import measure
@@ -28,9 +26,7 @@ from fedcredit.models.bins import FeatureBins, Scorecard
 from fedcredit.models.queries import Histograms, Query
 from fedcredit.models.released import Model
 from fedcredit.secagg.keys import Identity
-from fedcredit.secagg.messages import Prepare, encode_request
 from fedcredit.secagg.roster import Roster
-from fedcredit.secagg.server import Aborted, Gathering, receive_package, start
 from fedcredit.secagg.states import InMemoryVault, Vault
 from fedcredit.units import Floats, InstitutionId
 
@@ -215,32 +211,6 @@ def parties(study: StudyPlan, tables: Sequence[Records] = ()) -> dict[Institutio
         name: Party(study, name, table)()
         for name, table in zip(study.institutions, held, strict=True)
     }
-
-
-def answers(heard: Iterable[Heard]) -> dict[InstitutionId, bytes]:
-    return {one.sender: one.data for one in heard if isinstance(one, Answer)}
-
-
-class Starts:
-    """A coordinator's messages without a coordinator: for tests of one member."""
-
-    def __init__(self, members: Mapping[InstitutionId, Member], study: StudyPlan) -> None:
-        self.members, self.study = members, study
-        self.session = session_of(study, roster(study))
-
-    def start(
-        self, index: int = 0, attempt: int = 0, query: Query = QUERY
-    ) -> dict[InstitutionId, bytes]:
-        """The start of a turn for each member, all of whom deal keys for it first."""
-        prepare = encode_request(Prepare(self.session.digest(), (index, attempt)))
-        state = Gathering(self.session, (index, attempt))
-        for name, member in self.members.items():
-            state = receive_package(state, name, answer(member, prepare))
-        question = encode_question(Question(self.study.digest(), index, attempt, query))
-        event = self.study.event(index, query)
-        begun = start(state, asked_of(self.study, (index, attempt), question, event))
-        assert not isinstance(begun, Aborted)
-        return dict(begun[1])
 
 
 def joined(
