@@ -234,3 +234,24 @@ def test_a_planted_fault_is_found_kept_and_found_again(
         with pytest.raises(AssertionError):
             tell_file(kept)
     tell_file(kept)
+
+
+@pytest.mark.parametrize(
+    ("story", "module", "name", "planted"),
+    [
+        ("signed-twice", client, "agree", forgetful),
+        ("believed-signatures", client, "signed_by", gullible),
+        ("believed-vectors", server, "_as_signed", unchecked),
+    ],
+)
+def test_a_stored_story_still_meets_its_fault(
+    story: str,
+    module: object,
+    name: str,
+    planted: Callable[..., object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A change of the messages could leave it green and blind: then record it again."""
+    monkeypatch.setattr(module, name, planted)
+    with pytest.raises(AssertionError):
+        tell_file(REGRESSIONS / f"{story}.json")
