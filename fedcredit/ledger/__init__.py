@@ -1,0 +1,1 @@
+"""The ledger: what an institution writes down before anything leaves it, for strangers to check."""
