@@ -23,11 +23,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from fedcredit.adapters.system import utc_now
 from fedcredit.adapters.tables import open_table
 from fedcredit.data.columns import Numeric
 from fedcredit.data.schema import Label, Schema
-from fedcredit.federation.book import InMemoryBook
 from fedcredit.federation.institution import Institution, private_sum
+from fedcredit.federation.ledgers import unwitnessed
 from fedcredit.federation.messages import Question, encode_question, request_digest
 from fedcredit.federation.plan import alone
 from fedcredit.federation.study import Study, draw_up
@@ -95,7 +96,7 @@ def run_rounds(folder: Path, columns: int) -> dict[str, float]:
         plan=plan,
         terms=terms_of(plan),
         records=records,
-        book=InMemoryBook(),
+        book=unwitnessed(names[0], terms_of(plan).budget, os.urandom, utc_now),
         random=os.urandom,
     )
     spent: list[float] = []

@@ -28,14 +28,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
+from fedcredit.adapters.system import utc_now
 from fedcredit.adapters.tables import open_table
 from fedcredit.data.columns import canonical_text
 from fedcredit.data.records import in_memory
 from fedcredit.data.schema import Schema, read_schema
 from fedcredit.federation.alone import learn_alone
-from fedcredit.federation.book import InMemoryBook
 from fedcredit.federation.consortium import found
 from fedcredit.federation.institution import Institution
+from fedcredit.federation.ledgers import unwitnessed
 from fedcredit.federation.member import Member
 from fedcredit.federation.plan import StudyPlan, alone
 from fedcredit.federation.simulate import finish, plain_calls, run_study
@@ -229,7 +230,7 @@ def private(data: Data, parts: list[Ints], plan: StudyPlan, test: Ints, *seed: o
                 data.bad[rows],
                 np.zeros(rows.size, dtype=np.bool_),
             ),
-            book=InMemoryBook(),
+            book=unwitnessed(name, terms_of(plan).budget, os.urandom, utc_now),
             random=noise_bytes(name, *seed),
         )
         for name, rows in zip(plan.institutions, parts, strict=True)

@@ -1,164 +1,20 @@
-"""The disk: an institution's book that outlives a crash, and files that are whole or not there.
-
-Rules, in the order in which they matter: a line counts only once it is on the disk; any
-error in getting it there ends the book's use until it is read again, for nobody knows
-what the disk holds then (Rebello et al. 2020, "Can Applications Recover from fsync
-Failures?"); a line cut off by a crash was never acted upon, so it is set aside.
-"""
+"""The disk: files that are whole or not there, and bytes that are on it when we say so."""
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import TypeAlias
 from uuid import uuid4
 
-from fedcredit.errors import ConfigError, IntegrityError, LocalError
-from fedcredit.federation.book import (
-    Charge,
-    Entry,
-    Release,
-    Step,
-    check_entry,
-    entry_from_dict,
-    entry_to_dict,
-    reply_digest,
-)
+from fedcredit.errors import ConfigError
 
-__all__ = ["DiskBook", "open_book", "write_file", "write_folder"]
+__all__ = ["Sync", "append_to", "sync_folder", "write_file", "write_folder", "write_through"]
 
-_LONGEST_LINE_BYTES: Final = 1 << 14
-_BOOK: Final = "book.jsonl"
-_TAIL: Final = "tail.quarantine"
-_REPLIES: Final = "replies"
-
-
-class DiskBook:
-    """A `Book` in a folder: ``book.jsonl``, one entry a line, and the bytes of the replies.
-
-    It is made by `open_book`, which sees to it that it has one writer.
-    """
-
-    def __init__(self, folder: Path, sync: Callable[[int], None]) -> None:
-        self._folder = folder
-        self._sync = sync
-        self._broken = False
-        self._entries: list[Entry] = _read_entries(folder, sync)
-
-    def entries(self) -> tuple[Entry, ...]:
-        """See `Book`."""
-        self._check_whole()
-        return tuple(self._entries)
-
-    def charge(self, entry: Charge) -> None:
-        """See `Book`."""
-        self._append(entry)
-
-    def release(self, entry: Release, reply: bytes) -> None:
-        """See `Book`."""
-        self._check_whole()
-        if reply_digest(reply) != entry.reply:
-            raise LocalError("a release does not name its reply", remedy="report this as a bug")
-        try:
-            _write(self._reply_path(entry), reply, self._sync)
-        except OSError as problem:
-            raise self._failed(problem) from problem
-        self._append(entry)
-
-    def step(self, entry: Step) -> None:
-        """See `Book`."""
-        self._append(entry)
-
-    def reply(self, entry: Release) -> bytes:
-        """See `Book`."""
-        try:
-            data = self._reply_path(entry).read_bytes()
-        except OSError:
-            data = b""
-        if reply_digest(data) != entry.reply:
-            raise IntegrityError(
-                f"the stored reply of round {entry.round + 1}, attempt {entry.attempt} is not "
-                "what was released",
-                remedy="restore the book's folder from its backup; nothing is sent meanwhile",
-            )
-        return data
-
-    def _append(self, entry: Entry) -> None:
-        """Write one line, and return when it is on the disk."""
-        self._check_whole()
-        check_entry(self._entries, entry)
-        line = _line(entry)
-        try:
-            file = os.open(self._folder / _BOOK, os.O_WRONLY | os.O_APPEND)
-            try:
-                _write_all(file, line)
-                self._sync(file)
-            finally:
-                os.close(file)
-        except OSError as problem:
-            raise self._failed(problem) from problem
-        self._entries.append(entry)
-
-    def _reply_path(self, entry: Release) -> Path:
-        """Where a reply's bytes are kept."""
-        return self._folder / _REPLIES / f"{entry.reply}.bin"
-
-    def _check_whole(self) -> None:
-        """Refuse to go on after an error of the disk."""
-        if self._broken:
-            raise LocalError(
-                f"the book in {self._folder} met an error of the disk before",
-                remedy="mend the disk and start again; the book is read afresh then",
-            )
-
-    def _failed(self, problem: OSError) -> LocalError:
-        """The error for a line that may or may not be on the disk."""
-        self._broken = True
-        return LocalError(
-            f"the book in {self._folder} could not be written: {problem.strerror}",
-            remedy="make room on the disk or mend it, and start again; nothing was sent",
-        )
-
-
-@contextmanager
-def open_book(folder: Path, *, sync: Callable[[int], None] = os.fsync) -> Iterator[DiskBook]:
-    """Open the book in ``folder``, or begin one; nobody else can while it is open.
-
-    Args:
-        folder: its own folder; made if it is not there, for its owner's eyes only.
-        sync: how a file's bytes are forced to the disk.
-
-    Yields:
-        The book.
-
-    Raises:
-        LocalError: another process has it open, or the folder cannot be written.
-        IntegrityError: a line of it is damaged.
-    """
-    try:
-        (folder / _REPLIES).mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as problem:
-        raise LocalError(
-            f"the folder {folder} cannot hold a book: {problem.strerror}",
-            remedy="name a folder that this user may write to",
-        ) from problem
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise LocalError(
-                f"the book in {folder} is open in another process",
-                remedy="end that process; two writers could spend one budget twice",
-            ) from None
-        yield DiskBook(folder, sync)
-    finally:
-        os.close(lock)  # gives the lock back
+Sync: TypeAlias = Callable[[int], None]
+"""Forces a file's bytes to the disk, by its number: ``os.fsync``, but in tests."""
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -170,11 +26,11 @@ def write_file(path: Path, data: bytes) -> None:
     """
     part = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
-        _write(part, data, os.fsync)
+        write_through(part, data, os.fsync)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-    _sync_folder(path.parent, os.fsync)
+    sync_folder(path.parent, os.fsync)
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
@@ -197,71 +53,42 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     try:
         for name, data in files.items():
             (part / name).parent.mkdir(parents=True, exist_ok=True)
-            _write(part / name, data, os.fsync)
+            write_through(part / name, data, os.fsync)
         for folder in (part, *(one for one in part.rglob("*") if one.is_dir())):
-            _sync_folder(folder, os.fsync)
+            sync_folder(folder, os.fsync)
         part.rename(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)  # gone already if all went well
-    _sync_folder(path.parent, os.fsync)
+    sync_folder(path.parent, os.fsync)
 
 
-def _read_entries(folder: Path, sync: Callable[[int], None]) -> list[Entry]:
-    """All entries of a book; a line that a crash cut off is set aside first."""
-    path = folder / _BOOK
-    if not path.exists():
-        _write(path, b"", sync)
-    whole, newline, tail = path.read_bytes().rpartition(b"\n")
-    if tail:
-        with (folder / _TAIL).open("ab") as file:
-            file.write(tail + b"\n")
-            file.flush()
-            sync(file.fileno())
-        os.truncate(path, len(whole + newline))
-        _sync_folder(folder, sync)
-    entries: list[Entry] = []
-    for number, line in enumerate((whole + newline).split(b"\n")[:-1], start=1):
-        try:
-            entry = _entry(line + b"\n")
-            check_entry(entries, entry)
-        except (IntegrityError, LocalError):
-            raise IntegrityError(
-                f"{path}: line {number} is damaged",
-                remedy="restore the book from its backup; nothing is released meanwhile",
-            ) from None
-        entries.append(entry)
-    return entries
+def append_to(path: Path, data: bytes, sync: Sync) -> None:
+    """Write bytes at the end of a file that is there; on the disk on return.
 
-
-def _line(entry: Entry) -> bytes:
-    """An entry as its one line."""
-    text = json.dumps(entry_to_dict(entry), sort_keys=True, separators=(",", ":"))
-    return text.encode("ascii") + b"\n"
-
-
-def _entry(line: bytes) -> Entry:
-    """The entry of a line; whatever is not the one way to write it is refused."""
+    Raises:
+        OSError: nobody knows what the disk holds now.
+    """
+    file = os.open(path, os.O_WRONLY | os.O_APPEND)
     try:
-        table = json.loads(line) if len(line) <= _LONGEST_LINE_BYTES else None
-    except (ValueError, RecursionError):
-        table = None
-    if not isinstance(table, dict):
-        raise IntegrityError("a line is not an entry", remedy="restore the book from its backup")
-    entry = entry_from_dict(table)
-    if _line(entry) != line:
-        raise IntegrityError("a line is not canonical", remedy="restore the book from its backup")
-    return entry
+        _write_all(file, data)
+        sync(file)
+    finally:
+        os.close(file)
 
 
-def _write(path: Path, data: bytes, sync: Callable[[int], None]) -> None:
-    """Write a whole file and its name to the disk."""
+def write_through(path: Path, data: bytes, sync: Sync) -> None:
+    """Write a whole file, for its owner's eyes, and its name to the disk.
+
+    Raises:
+        OSError: nobody knows what the disk holds now.
+    """
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         _write_all(file, data)
         sync(file)
     finally:
         os.close(file)
-    _sync_folder(path.parent, sync)
+    sync_folder(path.parent, sync)
 
 
 def _write_all(file: int, data: bytes) -> None:
@@ -271,7 +98,7 @@ def _write_all(file: int, data: bytes) -> None:
         rest = rest[os.write(file, rest) :]
 
 
-def _sync_folder(folder: Path, sync: Callable[[int], None]) -> None:
+def sync_folder(folder: Path, sync: Sync) -> None:
     """Make the names in a folder durable."""
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
 from fedcredit.adapters.disk import write_file, write_folder
 from fedcredit.adapters.flower import run_in_process
-from fedcredit.adapters.system import system_random, utc_now
+from fedcredit.adapters.system import system_random, system_seconds, utc_now
 from fedcredit.data.records import Records
 from fedcredit.errors import ConfigError
 from fedcredit.federation.alone import learn_alone
-from fedcredit.federation.book import Entry, InMemoryBook
+from fedcredit.federation.book import Book
 from fedcredit.federation.consortium import found
 from fedcredit.federation.institution import Institution
+from fedcredit.federation.ledgers import COORDINATOR, keep_ledgers, recorder, unwitnessed
 from fedcredit.federation.member import Member
 from fedcredit.federation.plan import StudyPlan, alone
 from fedcredit.federation.simulate import Progress, StudyResult
 from fedcredit.federation.terms import terms_of
 from fedcredit.learners.registry import learner_named
+from fedcredit.ledger.bundle import bundle
 from fedcredit.models.released import Model
 from fedcredit.report.folder import FILES
 from fedcredit.secagg.states import InMemoryVault
@@ -40,10 +43,17 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Conducted:
-    """A study that has been run, with what each institution wrote down."""
+    """A study that has been run.
+
+    Attributes:
+        result: of the study.
+        audit: the bundle of all ledgers.
+        roots: public root keys of the ledgers, hex, by institution.
+    """
 
     result: StudyResult
-    books: Mapping[str, Sequence[Entry]]
+    audit: bytes
+    roots: Mapping[str, str]
 
 
 def conduct(
@@ -63,15 +73,25 @@ def conduct(
     Raises:
         StudyStopped: too few institutions answered.
     """
-    institutions = _institutions(plan, records)
+    kept = keep_ledgers(
+        plan.institutions, terms_of(plan).budget, system_random, utc_now, system_seconds
+    )
+    institutions = _institutions(plan, records, kept.ledgers)
     identities, roster = found(plan.institutions, system_random)
     members = {
         name: Member(one, identities[name], roster, InMemoryVault(), system_random)
         for name, one in institutions.items()
     }
     learner = learner_named(plan.learner)
-    result = run_in_process(plan, learner, members, roster, watch=watch, workers=workers)
-    return Conducted(result, {name: one.book.entries() for name, one in institutions.items()})
+    record = recorder(kept.ledgers[COORDINATOR], plan)
+
+    def noted(event: Progress) -> None:
+        """The coordinator's ledger comes first."""
+        record(event)
+        watch(event)
+
+    result = run_in_process(plan, learner, members, roster, watch=noted, workers=workers)
+    return Conducted(result, bundle(kept.stores), kept.roots)
 
 
 def models_alone(
@@ -93,7 +113,9 @@ def models_alone(
 
     def train(name: InstitutionId) -> Model:
         by_itself = alone(replace(plan, rounds=training), name)
-        return learn_alone(_institutions(by_itself, {name: records[name]})[name], learner)
+        book = unwitnessed(name, terms_of(by_itself).budget, system_random, utc_now)
+        institutions = _institutions(by_itself, {name: records[name]}, {name: book})
+        return learn_alone(institutions[name], learner)
 
     models = {}
     with ThreadPoolExecutor(workers) as pool:
@@ -164,12 +186,20 @@ def renew_folder(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _institutions(
-    plan: StudyPlan, records: Mapping[InstitutionId, Records]
+    plan: StudyPlan, records: Mapping[InstitutionId, Records], books: Mapping[str, Book]
 ) -> dict[InstitutionId, Institution]:
-    """The institutions of a simulation: terms as the plan needs them, books in memory."""
+    """The institutions of a simulation: terms as the plan needs them."""
     terms = terms_of(plan)
     return {
-        name: Institution(name, plan, terms, records[name], InMemoryBook(), system_random)
+        name: Institution(
+            name,
+            plan,
+            terms,
+            records[name],
+            books[name],
+            system_random,
+            software=f"fedcredit {version('fedcredit')}",
+        )
         for name in plan.institutions
     }
 

@@ -75,7 +75,7 @@ def demo(
             own=_own_figures(released, models, records),
             applicant=(_sample(released, seed),),
         )
-        renew_folder(keep, run_files(findings, done.books))
+        renew_folder(keep, run_files(findings, done.audit))
     if as_json:
         _print_json(findings, keep)
     else:

@@ -72,7 +72,7 @@ def simulate(
         findings = findings_of(
             done.result, release_model(done.result), made_on=today(), software=program_version()
         )
-        write_run(folder, run_files(findings, done.books))
+        write_run(folder, run_files(findings, done.audit))
     if as_json:
         _print_json(findings, folder)
     else:

@@ -19,6 +19,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 from fedcredit.codec import digest
 from fedcredit.errors import PeerError
 from fedcredit.federation.messages import Heard, Refusal
+from fedcredit.ledger.entries import reply_digest
 from fedcredit.secagg.messages import Prepare, encode_request
 from fedcredit.secagg.opening import (
     Opened,
@@ -75,6 +76,7 @@ class TurnResult:
         troubles: who did not answer, or answered wrongly, each with the reason.
         following: packages for the next round that rode along, by dealer.
         transcript: 32 bytes that name the manifest and every upload, as they were signed.
+        replies: by sender, `reply_digest` of the exact bytes of each upload that was taken.
     """
 
     outcome: Opened | Aborted
@@ -82,6 +84,7 @@ class TurnResult:
     troubles: Mapping[InstitutionId, str]
     following: Mapping[InstitutionId, bytes]
     transcript: bytes
+    replies: Mapping[InstitutionId, str]
 
 
 def conduct_turn(
@@ -122,6 +125,7 @@ class _Turn:
         self.session, self.asked, self.invited = session, asked, invited
         self.ask, self.deadline_s = ask, deadline_s
         self.troubles: dict[InstitutionId, str] = {}
+        self.replies: dict[InstitutionId, str] = {}
 
     def conduct(self, packages: Mapping[InstitutionId, bytes]) -> TurnResult:
         """All trips, or as many as it takes to see that there will be no sum."""
@@ -133,7 +137,7 @@ class _Turn:
         collecting = self._trip(
             collecting,
             requests,
-            receive_upload,
+            self._receive_upload,
             taken=lambda state: tuple(state.uploads),
             enough=lambda state: len(state.uploads) >= self.session.threshold,
         )
@@ -203,6 +207,12 @@ class _Turn:
             if not opening.enough or len(opening.shares) + len(opening.liars) == before:
                 return Aborted(f"{len(outcome.shares)} members revealed shares, too few")
             opening = outcome
+
+    def _receive_upload(self, state: Collecting, sender: InstitutionId, data: bytes) -> Collecting:
+        """Take an upload, and note which bytes it was, for the ledger."""
+        state = receive_upload(state, sender, data)
+        self.replies[sender] = reply_digest(data)
+        return state
 
     def _trip(
         self,
@@ -284,4 +294,5 @@ class _Turn:
             dict(sorted(self.troubles.items())),
             {name: one.following for name, one in uploads.items() if one.following},
             digest("fedcredit/turn/1", manifest, survive),
+            dict(sorted(self.replies.items())),
         )

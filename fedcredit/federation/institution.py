@@ -20,19 +20,13 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from fedcredit.data.records import Records
-from fedcredit.errors import LocalError, PeerError
-from fedcredit.federation.book import (
-    Book,
-    Charge,
-    Release,
-    Standing,
-    Turn,
-    reply_digest,
-    standing_of,
-)
+from fedcredit.errors import BudgetExceeded, LocalError, PeerError, PrivacyError
+from fedcredit.federation.book import Book, planned
 from fedcredit.federation.messages import Question
 from fedcredit.federation.plan import StudyPlan
 from fedcredit.federation.terms import Terms, accept
+from fedcredit.ledger.account import Standing
+from fedcredit.ledger.entries import Charge, Refuse, Release, Turn, reply_digest
 from fedcredit.measures.measure import check_fit, measure
 from fedcredit.models.queries import Query
 from fedcredit.privacy.budget import admit
@@ -67,9 +61,10 @@ class Institution:
         plan: the plan that it has agreed to.
         terms: its own, never sent.
         records: its table; read only after a charge.
-        book: what it writes down; one writer.
+        book: its ledger, into which the plan is written at once; one writer.
         random: secret bytes for the noise, never used twice.
         measure: how a table is asked.
+        software: name and version, for the ledger.
 
     Raises:
         PrivacyError: the plan does not meet the terms.
@@ -83,6 +78,7 @@ class Institution:
     book: Book
     random: RandomBytes
     measure: Measure = measure
+    software: str = "fedcredit"
 
     def __post_init__(self) -> None:
         """Refuse the whole study before its first round rather than in the middle."""
@@ -93,6 +89,7 @@ class Institution:
                 f"{self.plan.name!r} names",
                 remedy="open the table with the plan's schema",
             )
+        self.book.propose(planned(self.plan, self.terms.budget.institutions))
 
     def __repr__(self) -> str:
         """Never print what is not public."""
@@ -129,24 +126,30 @@ def private_sum(institution: Institution, question: Question, name: bytes, wrap:
             f"the question is of another plan than {plan.name!r}",
             remedy="have both sides load the same plan",
         )
-    standing = standing_of(institution.book.entries(), plan.digest().hex())
+    book, standing = institution.book, institution.book.standing(plan.digest().hex())
     turn: Turn = question.round, question.attempt
-    if turn in standing.charges:
-        return _sent_before(institution.book, standing, turn, name.hex())
+    charged = standing.charges.get(turn)
+    if charged is not None and not (charged.request == name.hex() and book.waits(charged)):
+        return _sent_before(book, standing, turn, name.hex())
 
-    event = _admit(institution, standing, question)
-    mask = wrap(event)
-    charge = Charge(
-        plan=plan.digest().hex(),
-        round=question.round,
-        attempt=question.attempt,
-        request=name.hex(),
-        event=event,
-    )
-    institution.book.charge(charge)
+    try:
+        event = charged.event if charged else _admit(institution, standing, question)
+        mask = wrap(event)
+        charge = Charge(
+            plan=plan.digest().hex(),
+            round=question.round,
+            attempt=question.attempt,
+            request=name.hex(),
+            event=event,
+            software=institution.software,
+        )
+        book.charge(charge)
+    except PrivacyError as problem:
+        book.refuse(_refusal(plan, question, name, problem))
+        raise
     exact = institution.measure(institution.records, question.query)
     reply = mask(release(clamp(exact, plan.bound(event)), event, institution.random).value)
-    institution.book.release(
+    book.release(
         Release(
             plan=charge.plan,
             round=charge.round,
@@ -156,6 +159,17 @@ def private_sum(institution: Institution, question: Question, name: bytes, wrap:
         reply,
     )
     return reply
+
+
+def _refusal(plan: StudyPlan, question: Question, name: bytes, problem: PrivacyError) -> Refuse:
+    """What is written down of a question that may not be asked."""
+    return Refuse(
+        plan=plan.digest().hex(),
+        round=question.round,
+        attempt=question.attempt,
+        request=name.hex(),
+        why="budget" if isinstance(problem, BudgetExceeded) else "policy",
+    )
 
 
 def _sent_before(book: Book, standing: Standing, turn: Turn, name: str) -> bytes:

@@ -16,10 +16,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fedcredit.errors import LocalError, PeerError
-from fedcredit.federation.book import Standing, Step, StepName, reply_digest, standing_of
 from fedcredit.federation.institution import Institution, private_sum
 from fedcredit.federation.messages import decode_question, request_digest
 from fedcredit.federation.turns import asked_of, session_of
+from fedcredit.ledger.account import Standing
+from fedcredit.ledger.entries import Step, StepName, reply_digest
 from fedcredit.privacy.events import GaussianSum
 from fedcredit.secagg.client import (
     Agreed,
@@ -209,6 +210,7 @@ def _write_step(member: Member, turn: Turn, step: StepName, name: bytes, reply: 
     steps = _standing(member).steps
     taken = steps.get((turn, step))
     if (taken is not None and taken.request == name.hex()) or (turn, "reveal") in steps:
+        member.institution.book.settle()
         return
     member.institution.book.step(
         Step(
@@ -269,4 +271,4 @@ def _holding(member: Member) -> Holding:
 def _standing(member: Member) -> Standing:
     """What the book says of the plan."""
     institution = member.institution
-    return standing_of(institution.book.entries(), institution.plan.digest().hex())
+    return institution.book.standing(institution.plan.digest().hex())

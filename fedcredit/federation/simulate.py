@@ -84,6 +84,8 @@ class RoundClosed:
             and ``colluders`` institutions among them.
         epsilon_unmasked: the same if all masks were broken: one institution's noise alone.
         transcript: 32 bytes over all questions and answers so far.
+        survivors: whose numbers are in the sum.
+        replies: digests of the exact bytes of every answer that was taken, hex, by sender.
     """
 
     number: int
@@ -96,6 +98,8 @@ class RoundClosed:
     epsilon: Epsilon
     epsilon_unmasked: Epsilon
     transcript: bytes
+    survivors: int = 0
+    replies: tuple[tuple[InstitutionId, str], ...] = ()
 
 
 Progress: TypeAlias = RoundOpened | RoundClosed
@@ -271,6 +275,8 @@ class _Diary:
             epsilon=spent.epsilon,
             epsilon_unmasked=spent.epsilon_local,
             transcript=digest("fedcredit/transcript/1", before, turn.transcript),
+            survivors=len(turn.outcome.survivors) if isinstance(turn.outcome, Opened) else 0,
+            replies=tuple(turn.replies.items()),
         )
         self.closed.append(note)
         return note

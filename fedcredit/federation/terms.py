@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fedcredit.errors import PrivacyError
+from fedcredit.federation.book import planned
 from fedcredit.federation.plan import Noise, StudyPlan
 from fedcredit.privacy.accounting import rho_for
 from fedcredit.privacy.budget import NOTHING_SPENT, Policy, admit
-from fedcredit.privacy.events import PARTS, whole
+from fedcredit.privacy.events import whole
 from fedcredit.secagg.session import Floor
 from fedcredit.units import InstitutionId, NanoRho
 
@@ -104,18 +105,14 @@ def terms_of(plan: StudyPlan, persons: int = 3) -> Terms:
     Returns:
         Terms whose caps hold the plan's rounds with all retries, and nothing more.
     """
-    costs = {part: [one.rho for one in plan.rounds if one.part == part] for part in PARTS}
-    record = max(sum(of) + plan.retries * max(of, default=0) for of in costs.values())
-    every = [cost for of in costs.values() for cost in of]
-    person = sum(every) + plan.retries * max(every)
+    most = planned(plan, persons)
     return Terms(
         budget=Policy(
             delta=plan.delta,
-            rho_cap=NanoRho(record),
-            # Noise that is one of h costs at most h times as much where it stands alone.
-            rho_local_cap=NanoRho(plan.honest * record),
-            person_rho_cap=NanoRho(persons**2 * person),
-            person_rho_local_cap=NanoRho(plan.honest * persons * person),
+            rho_cap=NanoRho(most.rho),
+            rho_local_cap=NanoRho(most.rho_local),
+            person_rho_cap=NanoRho(most.person_rho),
+            person_rho_local_cap=NanoRho(most.person_rho_local),
             institutions=persons,
         ),
         noises=(plan.noise,),

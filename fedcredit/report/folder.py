@@ -7,8 +7,8 @@
     points.csv          the points table
     metrics.json        claims and metrics, with their standard errors
     model_record.json   every figure of the report
-    charges.jsonl       what each institution wrote down before it answered; where the books
-                        are not at hand, what each was charged that was asked every time
+    charges.jsonl       what an institution was charged that was asked every time
+    audit.zip           the ledgers of all sides, where they are at hand
     report.html         the report
 
 No file holds a row, a count without noise, or a figure that was not charged; a made-up
@@ -18,11 +18,10 @@ consortium's own figures are the one exception, and say so.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from fedcredit.data.schema import write_schema
-from fedcredit.federation.book import Entry, entry_to_dict
 from fedcredit.federation.plan_json import plan_to_json
 from fedcredit.federation.simulate import NotEvaluated, StudyResult
 from fedcredit.models.released import scorecard_of
@@ -45,6 +44,7 @@ FILES: Final = (
     "metrics.json",
     "model_record.json",
     "charges.jsonl",
+    "audit.zip",
     "report.html",
 )
 
@@ -109,16 +109,15 @@ def findings_of(
     )
 
 
-def run_files(findings: Findings, books: Mapping[str, Sequence[Entry]]) -> dict[str, bytes]:
+def run_files(findings: Findings, audit: bytes) -> dict[str, bytes]:
     """The contents of a run folder.
 
     Args:
         findings: of the study.
-        books: what each institution wrote down, in order; none in a study whose institutions
-            keep them at home.
+        audit: the bundle of ledgers; empty in a study whose institutions keep them at home.
 
     Returns:
-        Bytes by file name, the names of `FILES`.
+        Bytes by file name, the names of `FILES`; without a bundle, no ``audit.zip``.
     """
     record = model_record(findings)
     released = findings.released
@@ -131,18 +130,15 @@ def run_files(findings: Findings, books: Mapping[str, Sequence[Entry]]) -> dict[
         "points.csv": points_to_csv(table),
         "metrics.json": to_json(metrics),
         "model_record.json": to_json(record),
-        "charges.jsonl": "".join(f"{line}\n" for line in _charges(findings, books)),
+        "charges.jsonl": "".join(f"{line}\n" for line in _charges(findings)),
         "report.html": report_page(record),
     }
     files = {name: text.encode() for name, text in texts.items()}
-    return files | {"model.safetensors": weights, "manifest.json": manifest}
+    files |= {"model.safetensors": weights, "manifest.json": manifest}
+    return files | ({"audit.zip": audit} if audit else {})
 
 
-def _charges(findings: Findings, books: Mapping[str, Sequence[Entry]]) -> Iterator[str]:
-    """Lines of JSON: every entry of every book, or every event of the study."""
-    for name in sorted(books):
-        for entry in books[name]:
-            yield json.dumps({"institution": name, **entry_to_dict(entry)}, sort_keys=True)
-    if not books:
-        for event in findings.events:
-            yield json.dumps({"entry": "charge", "event": event_to_dict(event)}, sort_keys=True)
+def _charges(findings: Findings) -> Iterator[str]:
+    """Lines of JSON: every event of the study."""
+    for event in findings.events:
+        yield json.dumps({"entry": "charge", "event": event_to_dict(event)}, sort_keys=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.federation.test_book import BookContract, charge, release
 
 from fedcredit.adapters.disk import DiskBook, open_book, write_file, write_folder
 from fedcredit.errors import ConfigError, IntegrityError, LocalError
@@ -17,7 +18,6 @@ from fedcredit.federation.book import Book
 from fedcredit.federation.institution import private_sum
 from fedcredit.federation.messages import Question, encode_question, request_digest
 from tests.federation.made import QUERY, Party
-from tests.federation.test_book import BookContract, charge, release
 
 
 class FailingDisk:

@@ -33,7 +33,6 @@ from fedcredit.adapters.system import StandingClock
 from fedcredit.codec import encode
 from fedcredit.data.records import Records
 from fedcredit.errors import StudyStopped, UnreachableError
-from fedcredit.federation.book import Charge
 from fedcredit.federation.member import Member
 from fedcredit.federation.messages import Answer, Heard, Refusal
 from fedcredit.federation.plan import StudyPlan
@@ -45,11 +44,13 @@ from fedcredit.federation.simulate import (
     plain_calls,
     run_study,
 )
+from fedcredit.ledger.entries import Charge
 from fedcredit.models.queries import Query
 from fedcredit.models.released import to_wire
 from fedcredit.privacy.sums import BoundedSum
 from fedcredit.secagg.messages import Start, decode_request
 from fedcredit.units import InstitutionId
+from tests.federation.books import entries
 from tests.federation.made import NAMES, Party, learner, parties, plan, roster
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -192,7 +193,7 @@ def test_above_the_threshold_lost_messages_do_not_stop_a_study(before: bool) -> 
     result = conduct(held, lose(NAMES[:1], before=before))
     assert all(one.answered == NAMES[1:] for one in result.rounds)
     assert all(one.troubles == ((NAMES[0], "no answer"),) for one in result.rounds)
-    charges = [one for one in held[NAMES[0]].institution.book.entries() if isinstance(one, Charge)]
+    charges = [one for one in entries(held[NAMES[0]].institution.book) if isinstance(one, Charge)]
     assert len(charges) == (0 if before else len(result.rounds))
 
 

@@ -34,7 +34,6 @@ from fedcredit.adapters.tables import open_table
 from fedcredit.data.records import Records
 from fedcredit.data.schema import read_schema
 from fedcredit.errors import FedCreditError, StudyStopped
-from fedcredit.federation.book import InMemoryBook, Release, entry_to_dict
 from fedcredit.federation.coordinator import Transport
 from fedcredit.federation.institution import Institution
 from fedcredit.federation.messages import Answer, Heard
@@ -43,11 +42,13 @@ from fedcredit.federation.simulate import finish, plain_calls, run_study
 from fedcredit.federation.study import draw_up, read_study
 from fedcredit.federation.terms import terms_of
 from fedcredit.learners.registry import learner_named
+from fedcredit.ledger.entries import Release
 from fedcredit.measures.measure import measure
 from fedcredit.models.queries import Query
 from fedcredit.privacy.sums import BoundedSum
 from fedcredit.report.folder import FILES
 from fedcredit.units import InstitutionId
+from tests.federation.books import MemoryBook
 from tests.federation.made import Stream, joined, roster
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -471,7 +472,7 @@ def test_no_message_and_no_book_holds_one(
     """Each question, answer, charge and stored answer of a whole study, byte by byte."""
     caplog.set_level(logging.DEBUG)
     plan, records = study_of(place)
-    books = {name: InMemoryBook() for name in plan.institutions}
+    books = {name: MemoryBook() for name in plan.institutions}
     terms = terms_of(plan)
     nodes = {
         name: Institution(name, plan, terms, records[name], books[name], Stream(name))
@@ -503,7 +504,7 @@ def test_an_error_that_quotes_a_row_stays_where_it_arose(
 
     terms = terms_of(plan)
     nodes = {
-        name: Institution(name, plan, terms, records[name], InMemoryBook(), Stream(name), faulty)
+        name: Institution(name, plan, terms, records[name], MemoryBook(), Stream(name), faulty)
         for name in plan.institutions
     }
     line = Overheard(plain_calls(joined(plan, nodes)))

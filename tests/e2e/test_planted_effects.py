@@ -30,7 +30,6 @@ import pytest
 from fedcredit.data.planted.truth import Planted
 from fedcredit.data.schema import Schema
 from fedcredit.data.synthetic import consortium, records_of, reference, truth_of
-from fedcredit.federation.book import InMemoryBook
 from fedcredit.federation.institution import Institution
 from fedcredit.federation.simulate import finish, plain_calls, run_study
 from fedcredit.federation.study import Study, Target, draw_up
@@ -40,6 +39,7 @@ from fedcredit.models.bins import FeatureBins, Scorecard
 from fedcredit.scoring.points import STANDARD_SCALE
 from fedcredit.scoring.table import points_table, points_to_csv
 from fedcredit.units import Floats, InstitutionId
+from tests.federation.books import MemoryBook
 from tests.federation.made import Stream, joined, roster
 
 EPSILON: Final = 8.0
@@ -104,7 +104,7 @@ def trained(seed: int) -> tuple[Schema, Scorecard]:
             plan,
             terms,
             records_of(one, made.schema, salt),
-            InMemoryBook(),
+            MemoryBook(),
             Stream(f"{name} {seed}"),
         )
         for name, one in tables.items()

@@ -16,7 +16,6 @@ import pytest
 
 from fedcredit.codec import encode
 from fedcredit.data.records import Records, in_memory
-from fedcredit.federation.book import InMemoryBook
 from fedcredit.federation.institution import Institution
 from fedcredit.federation.plan import StudyPlan
 from fedcredit.federation.simulate import (
@@ -38,6 +37,7 @@ from fedcredit.models.queries import Query
 from fedcredit.models.released import Model
 from fedcredit.privacy.noise import discrete_gaussian
 from fedcredit.units import InstitutionId, Ints
+from tests.federation.books import MemoryBook
 from tests.federation.made import joined, roster
 from tests.learners.studies import DIRECTED, bytes_of, cells_of, fingerprint, table
 from tests.models.strategies import whole
@@ -97,7 +97,7 @@ def federated(
 ) -> StudyResult:
     """The study, every institution with its own records and the noise of its name."""
     institutions = {
-        name: Institution(name, plan, terms_of(plan), rows, InMemoryBook(), KnownBytes(name))
+        name: Institution(name, plan, terms_of(plan), rows, MemoryBook(), KnownBytes(name))
         for name, rows in tables.items()
     }
     return finish(
@@ -200,7 +200,7 @@ def test_other_noise_makes_another_model() -> None:
     ours = federated(plan, learner, tables)
     others = {
         name: Institution(
-            name, plan, terms_of(plan), rows, InMemoryBook(), KnownBytes(name + " again")
+            name, plan, terms_of(plan), rows, MemoryBook(), KnownBytes(name + " again")
         )
         for name, rows in tables.items()
     }

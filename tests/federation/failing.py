@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fedcredit.federation.book import Book, Charge, Entry, Release, Step
+from fedcredit.ledger.account import Standing
+from fedcredit.ledger.entries import Charge, Planned, Refuse, Release, Step
 from fedcredit.secagg.states import Vault
+from tests.federation.books import MemoryBook
 
 
 class Crash(Exception):
@@ -32,11 +34,26 @@ class Disk:
 
 @dataclass
 class FailingBook:
-    inner: Book
+    inner: MemoryBook
     disk: Disk
 
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[Charge | Release | Step, ...]:
         return self.inner.entries()
+
+    def standing(self, plan: str) -> Standing:
+        return self.inner.standing(plan)
+
+    def propose(self, entry: Planned) -> None:
+        self.inner.propose(entry)
+
+    def waits(self, entry: Charge) -> bool:
+        return self.inner.waits(entry)
+
+    def settle(self) -> None:
+        self.inner.settle()
+
+    def refuse(self, entry: Refuse) -> None:
+        self.inner.refuse(entry)
 
     def reply(self, entry: Release) -> bytes:
         return self.inner.reply(entry)

@@ -12,7 +12,6 @@ import numpy as np
 from fedcredit.data.columns import Categorical, Numeric
 from fedcredit.data.records import Records, in_memory
 from fedcredit.data.schema import Label, Schema
-from fedcredit.federation.book import Book, InMemoryBook
 from fedcredit.federation.consortium import found
 from fedcredit.federation.institution import Institution, Measure
 from fedcredit.federation.member import Member
@@ -29,6 +28,8 @@ from fedcredit.secagg.keys import Identity
 from fedcredit.secagg.roster import Roster
 from fedcredit.secagg.states import InMemoryVault, Vault
 from fedcredit.units import Floats, InstitutionId
+from tests.federation.books import MemoryBook
+from tests.federation.failing import FailingBook
 
 SCHEMA = Schema(
     name="made-up",
@@ -177,7 +178,7 @@ class Party:
     study: StudyPlan = field(default_factory=plan)
     name: InstitutionId = NAMES[0]
     records: Records = field(default_factory=lambda: records(50))
-    book: Book = field(default_factory=InMemoryBook)
+    book: MemoryBook | FailingBook = field(default_factory=MemoryBook)
     measure: Measure = measure
     terms: Terms | None = None
     vault: Vault = field(default_factory=InMemoryVault)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from fedcredit.federation.book import Charge, Entry, Release, Step
 from fedcredit.federation.member import answer
+from fedcredit.ledger.entries import Charge, Entry, Release, Step
 from fedcredit.models.queries import Query
 from fedcredit.secagg.client import State
 from fedcredit.secagg.opening import (

@@ -7,14 +7,15 @@ import pytest
 from fedcredit.codec import encode
 from fedcredit.errors import BudgetExceeded, PrivacyError
 from fedcredit.federation.alone import learn_alone
-from fedcredit.federation.book import Charge, InMemoryBook, Release
 from fedcredit.federation.plan import alone
 from fedcredit.federation.terms import terms_of
 from fedcredit.learners.program import NoisyTotal
+from fedcredit.ledger.entries import Charge, Release
 from fedcredit.measures.measure import measure
 from fedcredit.models.released import Model, to_wire
 from fedcredit.privacy.accounting import claims
 from fedcredit.privacy.noise import discrete_gaussian
+from tests.federation.books import MemoryBook
 from tests.federation.made import NAMES, SCHEMA, Party, Stream, learner, plan, records
 from tests.federation.test_institution import Counted
 
@@ -45,7 +46,7 @@ def test_what_it_learns_is_its_sums_with_all_the_noise_its_own(kind: str) -> Non
 def test_every_round_is_charged_at_the_plans_price_against_everyone() -> None:
     """Its own noise is all there is, so the two claims are one."""
     study = alone(plan(), ME)
-    book = InMemoryBook()
+    book = MemoryBook()
     learn_alone(Party(study, ME, book=book).institution(), learner())
     assert [type(one) for one in book.entries()] == [Charge, Release] * 3
     events = [one.event for one in book.entries() if isinstance(one, Charge)]
@@ -67,7 +68,7 @@ def test_learning_again_from_the_same_book_learns_the_same_at_no_charge() -> Non
 
 def test_held_out_records_are_not_asked() -> None:
     study = alone(plan(), ME)
-    book = InMemoryBook()
+    book = MemoryBook()
     learn_alone(Party(study, ME, book=book).institution(), learner())
     assert study.evaluates
     assert {one.event.part for one in book.entries() if isinstance(one, Charge)} == {"train"}

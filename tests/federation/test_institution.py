@@ -18,18 +18,19 @@ from fedcredit.errors import (
     PeerError,
     PrivacyError,
 )
-from fedcredit.federation.book import Charge, Entry, InMemoryBook, Release
 from fedcredit.federation.institution import private_sum
 from fedcredit.federation.messages import Question
 from fedcredit.federation.plan import StudyPlan
 from fedcredit.federation.terms import terms_of
 from fedcredit.learners.program import NoisyTotal
+from fedcredit.ledger.entries import Charge, Entry, Release
 from fedcredit.measures.measure import measure
 from fedcredit.models.queries import Gradient, Histograms, Query, ScoreHistogram
 from fedcredit.privacy.events import GaussianSum
 from fedcredit.privacy.noise import discrete_gaussian
 from fedcredit.privacy.sums import BoundedSum
 from fedcredit.units import InstitutionId, Ints, NanoRho
+from tests.federation.books import MemoryBook
 from tests.federation.failing import Crash, Disk, FailingBook
 from tests.federation.made import (
     QUERY,
@@ -96,7 +97,7 @@ def test_a_sum_beyond_the_public_bound_is_clamped_before_noise() -> None:
 
 def test_the_charge_is_durable_before_a_record_is_read() -> None:
     """Check, record, act."""
-    book = InMemoryBook()
+    book = MemoryBook()
     seen: list[tuple[Entry, ...]] = []
 
     def spy(held: Records, query: Query) -> BoundedSum:
@@ -195,7 +196,7 @@ def test_a_new_attempt_is_charged_and_noised_afresh() -> None:
 @pytest.mark.parametrize("written", [False, True])
 def test_a_failure_to_charge_reads_and_sends_nothing(written: bool) -> None:
     """Whether or not the line reached the disk, the answer is as lost as the process."""
-    counted, inner = Counted(), InMemoryBook()
+    counted, inner = Counted(), MemoryBook()
     party = Party(book=FailingBook(inner, Disk(1, written)), measure=counted)
     with pytest.raises(Crash):
         answer(party)
@@ -213,7 +214,7 @@ def test_a_failure_to_charge_reads_and_sends_nothing(written: bool) -> None:
 
 def test_a_crash_between_charge_and_release_is_a_burn() -> None:
     """The cost stays, the turn is never answered, and the next attempt is a new charge."""
-    inner = InMemoryBook()
+    inner = MemoryBook()
     party = Party(book=FailingBook(inner, Disk(2, written=False)))
     with pytest.raises(Crash):
         answer(party)
@@ -228,7 +229,7 @@ def test_a_crash_between_charge_and_release_is_a_burn() -> None:
 
 def test_a_crash_after_the_release_loses_nothing() -> None:
     """What was about to be sent is sent after the restart, byte for byte."""
-    inner = InMemoryBook()
+    inner = MemoryBook()
     party = Party(book=FailingBook(inner, Disk(2, written=True)))
     with pytest.raises(Crash):
         answer(party)

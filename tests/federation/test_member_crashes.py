@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fedcredit.errors import LocalError, PeerError
-from fedcredit.federation.book import Charge, InMemoryBook
+from fedcredit.federation.book import planned
+from fedcredit.ledger.entries import Charge
 from fedcredit.secagg.client import (
     Agreed,
     Masked,
@@ -15,6 +16,7 @@ from fedcredit.secagg.dealing import (
     Dealt,
 )
 from fedcredit.secagg.states import InMemoryVault
+from tests.federation.books import MemoryBook
 from tests.federation.driven import Driven, each
 from tests.federation.failing import Crash, Disk, FailingBook, FailingVault
 from tests.federation.made import NAMES, QUERY, Party
@@ -37,7 +39,7 @@ WRITES = (
 def failing(at: int, *, written: bool) -> Table:
     """A table whose disk fails at one write, counted from 1."""
     disk = Disk(at, written)
-    book = FailingBook(InMemoryBook(), disk)
+    book = FailingBook(MemoryBook(), disk)
     return Table(Party(book=book, vault=FailingVault(InMemoryVault(), disk), measure=Counted()))
 
 
@@ -236,7 +238,8 @@ def test_a_book_put_back_signs_and_reveals_nothing(entries: int) -> None:
     uploads = table.each(dict(driven.starts), table.say)
     signed = each(table.members, dict.fromkeys(NAMES[1:], driven.survive(uploads)))
     survive, reveal = driven.survive(uploads), driven.reveal(signed)
-    older = InMemoryBook()
+    older = MemoryBook()
+    older.propose(planned(table.party.study, 3))
     for entry in table.entries[:entries]:
         assert isinstance(entry, Charge)
         older.charge(entry)

@@ -30,6 +30,7 @@ from fedcredit.models.queries import Query
 from fedcredit.models.released import to_wire
 from fedcredit.privacy.accounting import epsilon_of, rho
 from fedcredit.privacy.noise import discrete_gaussian
+from tests.federation.books import entries
 from tests.federation.driven import Watched
 from tests.federation.made import (
     NAMES,
@@ -185,7 +186,7 @@ def test_under_another_roster_than_the_members_no_key_is_dealt() -> None:
     held = parties(study)
     with pytest.raises(StudyStopped):
         finish(run_study(study, learner(), plain_calls(held), other))
-    assert all(one.institution.book.entries() == () for one in held.values())
+    assert all(entries(one.institution.book) == () for one in held.values())
 
 
 def test_the_transcript_of_a_study_names_its_plan_and_every_answer() -> None:

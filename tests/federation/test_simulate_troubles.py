@@ -10,7 +10,6 @@ import pytest
 from fedcredit.data.records import Records
 from fedcredit.data.schema import Schema
 from fedcredit.errors import StudyStopped
-from fedcredit.federation.book import Charge, InMemoryBook
 from fedcredit.federation.member import Member
 from fedcredit.federation.messages import Answer, Heard
 from fedcredit.federation.plan import StudyPlan
@@ -22,6 +21,7 @@ from fedcredit.federation.simulate import (
     run_study,
 )
 from fedcredit.learners.program import NoisyTotal, Program
+from fedcredit.ledger.entries import Charge
 from fedcredit.models.queries import Query
 from fedcredit.privacy.sums import BoundedSum
 from fedcredit.secagg.messages import (
@@ -32,6 +32,7 @@ from fedcredit.secagg.packages import (
     Package,
 )
 from fedcredit.units import InstitutionId
+from tests.federation.books import MemoryBook, entries
 from tests.federation.driven import Trip, Watched, prepare
 from tests.federation.made import (
     NAMES,
@@ -60,7 +61,7 @@ def losing(
 
 
 def charges(member: Member) -> list[Charge]:
-    return [one for one in member.institution.book.entries() if isinstance(one, Charge)]
+    return [one for one in entries(member.institution.book) if isinstance(one, Charge)]
 
 
 def test_a_study_is_three_trips_a_round_and_one_for_keys() -> None:
@@ -175,7 +176,7 @@ def test_when_retries_are_used_up_the_study_stops_and_nothing_more_is_asked() ->
         (2, 1, False),
     ]
     for one in held.values():
-        assert max(entry.round for entry in one.institution.book.entries()) == 1
+        assert max(entry.round for entry in entries(one.institution.book)) == 1
 
 
 def test_the_error_of_a_study_that_stopped_says_what_went_wrong_last() -> None:
@@ -271,7 +272,7 @@ def test_an_institution_that_breaks_down_is_named_by_a_rule_only() -> None:
 def test_an_institution_whose_budget_is_spent_is_left_out() -> None:
     study = plan(evaluate=False, retries=0)
     held = parties(study)
-    book = InMemoryBook()
+    book = MemoryBook()
     held[NAMES[0]] = Party(study, NAMES[0], book=book)()
     conduct(study, plain_calls(held))
     again = replace(study, name="again")

@@ -12,15 +12,16 @@ import numpy as np
 from fedcredit.adapters.system import system_random
 from fedcredit.data.records import Records, in_memory
 from fedcredit.data.schema import read_schema
-from fedcredit.federation.book import Entry, InMemoryBook, entry_from_dict
 from fedcredit.federation.institution import Institution
 from fedcredit.federation.plan_json import plan_from_json
 from fedcredit.federation.simulate import StudyResult, finish, plain_calls, run_study
 from fedcredit.federation.study import Study, draw_up
 from fedcredit.federation.terms import terms_of
 from fedcredit.learners.registry import learner_named
+from fedcredit.ledger.entries import Entry
 from fedcredit.report.folder import FILES, findings_of, release_model, run_files
 from fedcredit.scoring.model import read_model
+from tests.federation.books import MemoryBook
 from tests.federation.made import joined, keys
 from tests.report.made import NAMES
 from tests.scoring.made import SCHEMA
@@ -43,7 +44,7 @@ def study(*, evaluate: bool) -> tuple[StudyResult, dict[str, tuple[Entry, ...]]]
     learner = learner_named("scorecard")
     plan = draw_up(wanted, learner, SCHEMA, NAMES)
     members = {
-        name: Institution(name, plan, terms_of(plan), records(k), InMemoryBook(), system_random)
+        name: Institution(name, plan, terms_of(plan), records(k), MemoryBook(), system_random)
         for k, name in enumerate(NAMES)
     }
     result = finish(run_study(plan, learner, plain_calls(joined(plan, members)), keys(NAMES)[1]))

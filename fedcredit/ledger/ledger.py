@@ -1,0 +1,378 @@
+"""A ledger with one writer: an entry is durable, signed for and witnessed before it is acted on.
+
+    append     the line is on the disk
+    sign       the checkpoint that covers it is on the disk
+    cosign     a quorum of others has signed that checkpoint, and that is on the disk
+
+`charge`, `agree` and `reveal` return after the third step, and the bytes of an answer are
+handed out after it. Whatever fails in between, the ledger never says less than what may
+have left: what was charged and not released is burned, and nothing is ever given back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from fedcredit.errors import (
+    BudgetExceeded,
+    FedCreditError,
+    IntegrityError,
+    LocalError,
+    PrivacyError,
+)
+from fedcredit.ledger.account import Account, Standing
+from fedcredit.ledger.entries import (
+    Approve,
+    Burn,
+    Charge,
+    Close,
+    Entry,
+    Genesis,
+    KeyRotate,
+    Planned,
+    PolicyChange,
+    Receipt,
+    Refuse,
+    Release,
+    Step,
+    reply_digest,
+)
+from fedcredit.ledger.grammar import Item, read_line, write_line
+from fedcredit.ledger.lines import body_of, entry_of
+from fedcredit.ledger.notes import (
+    Checkpoint,
+    Note,
+    read_checkpoint,
+    read_notes,
+    sign_checkpoint,
+)
+from fedcredit.ledger.policy import BudgetPolicy
+from fedcredit.ledger.quorum import Cosign
+from fedcredit.ledger.signing import (
+    SigningKey,
+    check_genesis,
+    check_policy_change,
+    check_rotation,
+)
+from fedcredit.ledger.store import Store
+from fedcredit.ledger.tree import Tree, leaf_hash
+
+__all__ = ["Ledger", "Written", "begin", "reply_digest"]
+
+NO_LINE: Final = "0" * 64
+_MOST_REFUSALS: Final = 100  # a plan: whoever asks in vain for ever must not fill the disk
+_MOST_REFUSED_PLANS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An entry as it stands in a ledger.
+
+    Attributes:
+        seq: its number, from 0.
+        time: when its writer says it was written.
+        entry: what it says.
+    """
+
+    seq: int
+    time: str
+    entry: Entry
+
+
+class Ledger:
+    """One ledger, open for writing; see `begin` for a new one."""
+
+    def __init__(
+        self, store: Store, sign: SigningKey, cosign: Cosign, now: Callable[[], str]
+    ) -> None:
+        """Read a ledger, and burn what a crash has left open.
+
+        Args:
+            store: where it is.
+            sign: the key in force.
+            cosign: how a quorum is asked, see `quorum`.
+            now: time of day, ``2026-11-25T14:11:40Z``.
+
+        Raises:
+            IntegrityError: the ledger is damaged, or behind its own checkpoints, or not
+                this key's.
+            LocalError: what a crash left behind could not be set aside.
+        """
+        self._store, self._sign, self._cosign, self._now = store, sign, cosign, now
+        self._tree = Tree()
+        self._prev = NO_LINE
+        self._waiting: Charge | None = None
+        self._note = Note(b"", ())
+        self._signed_size = self._cosigned_size = 0
+        self.written: list[Written] = []
+        data = store.lines()
+        whole = data.rfind(b"\n") + 1
+        for line in data[:whole].splitlines(keepends=True):
+            self._take(line)
+        if not self.written:
+            raise _damaged(0, "there is no first entry")
+        self._check_notes(len(data), whole)
+        if self.account.keys[-1] != sign.public.hex():
+            raise IntegrityError(
+                f"the ledger of {self.origin} is signed by another key than ours",
+                remedy="give the key in force, or rotate to this one with the root",
+            )
+        if self._signed_size < len(self.written):
+            self._sign_head()
+        self._burn("the process ended before the answer was recorded")
+
+    account: Account
+
+    @property
+    def origin(self) -> str:
+        """Name of the log."""
+        return self.account.genesis.origin
+
+    @property
+    def policy(self) -> BudgetPolicy:
+        """In force."""
+        return self.account.policy
+
+    @property
+    def head(self) -> Checkpoint:
+        """Of all that is written."""
+        return Checkpoint(self.origin, len(self.written), self._tree.root())
+
+    def standing(self, plan: str) -> Standing:
+        """Where the institution stands with one plan; see `Account.standing`."""
+        return self.account.standing(plan)
+
+    def propose(self, entry: Planned) -> None:
+        """Write a plan, and approve it where the policy does so by itself.
+
+        Raises:
+            PrivacyError: the policy refuses it, which is recorded; or it waits for a person.
+        """
+        if entry.plan not in self.account.plans:
+            try:
+                self._append(entry)
+            except PrivacyError as problem:
+                refusal = Refuse(
+                    plan=entry.plan, round=0, attempt=0, request=entry.plan, why=_why(problem)
+                )
+                self.refuse(refusal)
+                raise
+        if not self.account.plans[entry.plan].approved:
+            self._append(Approve(plan=entry.plan, by="policy"))
+
+    def approve(self, plan: str, note: str) -> None:
+        """Approve a plan, as a person who may.
+
+        Raises:
+            LocalError: the plan does not stand in the ledger, or is approved already.
+        """
+        self._append(Approve(plan=plan, by="officer", note=note))
+
+    def charge(self, entry: Charge) -> None:
+        """Charge; durable and cosigned on return.
+
+        A charge that is still waiting for its quorum is not written twice.
+
+        Raises:
+            PrivacyError: a cap or the policy is against it; recorded by `refuse`, not here.
+            LocalError: it does not follow, or could not be made durable.
+            UnreachableError: there is no quorum; nothing may be measured.
+        """
+        if not self.waits(entry):
+            self._burn("its answer was never recorded")
+            self._append(entry)
+            self._waiting = entry
+        self.settle()
+        self._waiting = None
+
+    def waits(self, entry: Charge) -> bool:
+        """Whether just this charge is written and nothing has been measured for it."""
+        waiting = self._waiting
+        return waiting is not None and (waiting.plan, waiting.turn, waiting.request) == (
+            entry.plan,
+            entry.turn,
+            entry.request,
+        )
+
+    def release(self, entry: Release, reply: bytes) -> None:
+        """Write a release and keep its bytes; durable and cosigned on return.
+
+        Raises:
+            LocalError: it does not follow, or could not be made durable.
+            UnreachableError: there is no quorum; the answer may not leave yet.
+        """
+        if reply_digest(reply) != entry.reply:
+            raise LocalError("a release does not name its reply", remedy="report this as a bug")
+        self._store.keep(entry.reply, reply)
+        self._append(entry)
+        self.settle()
+
+    def reply(self, entry: Release) -> bytes:
+        """The very bytes of a release, once a quorum has signed for it.
+
+        Raises:
+            IntegrityError: they are not what was released.
+            UnreachableError: there is no quorum.
+        """
+        data = self._store.kept(entry.reply)
+        if reply_digest(data) != entry.reply:
+            raise IntegrityError(
+                f"the stored reply of round {entry.round + 1}, attempt {entry.attempt} is not "
+                "what was released",
+                remedy="restore the ledger's folder from its backup; nothing is sent meanwhile",
+            )
+        self.settle()
+        return data
+
+    def step(self, entry: Step) -> None:
+        """Write a step; durable and cosigned on return.
+
+        Raises:
+            LocalError: it does not follow, or could not be made durable.
+            UnreachableError: there is no quorum; the step's answer may not leave yet.
+        """
+        self._append(entry)
+        self.settle()
+
+    def refuse(self, entry: Refuse) -> None:
+        """Write a refusal, once a question, and no more than so many a plan."""
+        of_plan = self.account.refusals.get(entry.plan, set())
+        full = len(self.account.refusals) >= _MOST_REFUSED_PLANS and not of_plan
+        if entry.request not in of_plan and len(of_plan) < _MOST_REFUSALS and not full:
+            self._append(entry)
+
+    def write(self, entry: PolicyChange | KeyRotate | Receipt | Close | Entry) -> None:
+        """Write any other entry; see `Account.check` for what may follow what."""
+        self._append(entry)
+        if isinstance(entry, KeyRotate):
+            raise LocalError("the key has changed", remedy="open the ledger with the new key")
+
+    def settle(self) -> None:
+        """Return when a quorum has cosigned all that is written.
+
+        Raises:
+            UnreachableError: there is no quorum.
+            IntegrityError: a witness has seen more than we have: this ledger was set back.
+        """
+        size = len(self.written)
+        if self._cosigned_size == size:
+            return
+        note = self._cosign(self.policy, self._tree, self._note)
+        if note != self._note:
+            self._store.note(note.data())
+        self._note, self._cosigned_size = note, size
+
+    def _append(self, entry: Entry) -> None:
+        """Write one line and sign for it."""
+        time = self._now()
+        self.account.check(entry, time[:10])
+        self._check_signed(entry, len(self.written))
+        line = write_line(self._table(entry, len(self.written), time))
+        self._store.append(line)
+        self._count(line, Written(len(self.written), time, entry))
+        self._sign_head()
+
+    def _take(self, line: bytes) -> None:
+        """Read one line back."""
+        seq = len(self.written)
+        try:
+            table = read_line(line)
+            entry = entry_of(table)
+            time = str(table.get("time", ""))
+            if seq:
+                self.account.check(entry, time[:10])
+                self._check_signed(entry, seq)
+            else:
+                self._begin(entry)
+            if self._table(entry, seq, time) != table:
+                raise _damaged(seq, "it is not what follows from those before it")
+        except FedCreditError as problem:
+            raise _damaged(seq, problem.what) from None
+        self._count(line, Written(seq, time, entry))
+
+    def _begin(self, entry: Entry) -> None:
+        """Take the first entry."""
+        if not isinstance(entry, Genesis):
+            raise _damaged(0, "it is no genesis")
+        check_genesis(entry)
+        self.account = Account(entry)
+
+    def _table(self, entry: Entry, seq: int, time: str) -> dict[str, Item]:
+        """All that stands in an entry's line."""
+        own: dict[str, Item] = {"seq": seq, "prev": self._prev, "time": time}
+        return {**body_of(entry), **self.account.derived(entry), **own}
+
+    def _count(self, line: bytes, written: Written) -> None:
+        """Take a line that is on the disk."""
+        if written.seq:
+            self.account.apply(written.seq, written.entry)
+        self.written.append(written)
+        self._prev = hashlib.sha256(line).hexdigest()
+        self._tree.append(leaf_hash(line))
+
+    def _check_signed(self, entry: Entry, seq: int) -> None:
+        """Signatures that stand in an entry."""
+        genesis = self.account.genesis
+        if isinstance(entry, PolicyChange):
+            check_policy_change(entry, genesis, seq)
+        elif isinstance(entry, KeyRotate):
+            check_rotation(entry, genesis, self.account.keys[-1], seq)
+
+    def _check_notes(self, size: int, whole: int) -> None:
+        """Hold the ledger against its last checkpoint, and set aside what a crash cut off."""
+        data = self._store.notes()
+        read = _whole_notes(data)
+        notes = read_notes(data[:read])
+        if notes:
+            self._note = notes[-1]
+            self._signed_size = read_checkpoint(self._note.body).size
+        if self._signed_size > len(self.written):
+            raise IntegrityError(
+                f"the ledger has {len(self.written)} whole entries, and we have signed for "
+                f"{self._signed_size}",
+                remedy="restore the ledger from its backup; nothing is released meanwhile",
+            )
+        at = Checkpoint(self.origin, self._signed_size, self._tree.root(self._signed_size))
+        if notes and at.body() != self._note.body:
+            raise _damaged(self._signed_size - 1, "it is not what we have signed for")
+        if whole < size or read < len(data):
+            self._store.cut(whole, read)
+
+    def _sign_head(self) -> None:
+        """Sign for all that is written."""
+        self._note = sign_checkpoint(self.head, self.origin, self._sign, self._sign.public)
+        self._store.note(self._note.data())
+        self._signed_size = len(self.written)
+
+    def _burn(self, why: str) -> None:
+        """Write off a charge that nothing will follow."""
+        if self.account.open is not None:
+            charge = self.account.open[1]
+            self._append(
+                Burn(plan=charge.plan, round=charge.round, attempt=charge.attempt, why=why)
+            )
+            self._waiting = None
+
+
+def _whole_notes(data: bytes) -> int:
+    """How many bytes of checkpoints there are up to the last whole signature line."""
+    dash, end = "\N{EM DASH} ".encode(), data.rfind(b"\n") + 1
+    while end and not data.startswith(dash, data.rfind(b"\n", 0, end - 1) + 1):
+        end = data.rfind(b"\n", 0, end - 1) + 1
+    return end
+
+
+def _why(problem: PrivacyError) -> str:
+    """What a refusal is called."""
+    return "budget" if isinstance(problem, BudgetExceeded) else "policy"
+
+
+def _damaged(seq: int, how: str) -> IntegrityError:
+    """The error for a ledger that cannot be gone on with."""
+    return IntegrityError(
+        f"entry {seq} of the ledger (line {seq + 1}) is damaged: {how}",
+        remedy="restore the ledger from its backup; nothing is released meanwhile",
+    )
