@@ -1,6 +1,7 @@
 """The folders that Flower's apps work in: an institution's own, and a coordinator's.
 
-    institution: node.toml  schema.toml  plan.json  roster.json  identity.json  book/  vault/
+    institution: node.toml  policy.toml  schema.toml  plan.json  roster.json  identity.json
+                 keys/ledger.key  ledger/  vault/
     coordinator: schema.toml  plan.json  roster.json  run/ (made when the study is done)
 
 A node's configuration names its folder and nothing else, since Flower shows it to whoever
@@ -17,9 +18,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from fedcredit.adapters.disk import open_book, write_folder
+from fedcredit.adapters.disk import write_folder
 from fedcredit.adapters.flower import NodeConfig
 from fedcredit.adapters.keyring import read_identity, read_roster
+from fedcredit.adapters.ledgers import open_ledger
 from fedcredit.adapters.system import system_random, utc_now
 from fedcredit.adapters.tables import open_table
 from fedcredit.adapters.vault import DiskVault
@@ -32,13 +34,13 @@ from fedcredit.federation.member import Member
 from fedcredit.federation.plan import StudyPlan
 from fedcredit.federation.plan_json import plan_from_json
 from fedcredit.federation.simulate import Progress, RoundClosed, finish, run_study
-from fedcredit.federation.terms import Allowance, Limits, Terms
+from fedcredit.federation.terms import Limits, Terms
 from fedcredit.learners.registry import learner_named
 from fedcredit.report.folder import findings_of, release_model, run_files
 from fedcredit.secagg.roster import check_roster
 from fedcredit.units import InstitutionId
 
-__all__ = ["NodeFile", "OpenFolders", "conduct_folder"]
+__all__ = ["NodeFile", "OpenFolders", "conduct_folder", "read_agreed", "read_node"]
 
 _LIMITS: Final = Limits()
 _LOG: Final = logging.getLogger("fedcredit.coordinator")
@@ -51,13 +53,11 @@ class NodeFile:
     Attributes:
         institution: as plans name it.
         table: path, or pattern of paths, of CSV or Parquet files, from the folder.
-        allowance: what may be learned from it.
         floor: what a study must not go below, whoever asks.
     """
 
     institution: InstitutionId
     table: str
-    allowance: Allowance
     floor: Limits = _LIMITS
 
 
@@ -66,15 +66,16 @@ class OpenFolders:
 
     def __init__(self) -> None:
         self._open: dict[Path, Member] = {}
-        self._held = ExitStack()  # the books' locks
+        self._held = ExitStack()  # the ledgers' locks
 
     def __call__(self, config: NodeConfig) -> Member:
         """The member whose ``folder`` a node's configuration names.
 
         Raises:
             ConfigError: there is no such folder, or a file of it is missing or wrong.
-            PrivacyError: the plan asks for more than the allowance.
-            LocalError: another process has the book open.
+            PrivacyError: the plan asks for more than the policy allows, or waits for approval.
+            LocalError: another process has the ledger open.
+            IntegrityError: the ledger is damaged.
             DataError: the table breaks its contract.
             PeerError: the roster does not count for the institution.
         """
@@ -84,15 +85,14 @@ class OpenFolders:
         return self._open[folder]
 
     def close(self) -> None:
-        """Give every book back."""
+        """Give every ledger back."""
         self._open.clear()
         self._held.close()
 
     def _member(self, folder: Path) -> Member:
-        """Read a folder; its book is locked last, when all else is well."""
-        where = str(folder / "node.toml")
-        node = build(NodeFile, parse_toml(_text(folder, "node.toml"), where), where)
-        schema, plan = _agreed(folder)
+        """Read a folder; its ledger is locked last, when all else is well."""
+        node = read_node(folder)
+        schema, plan = read_agreed(folder)
         records = open_table(str(folder / node.table), schema, bytes.fromhex(plan.salt))
         identity = read_identity(folder / "identity.json")
         if identity.name != node.institution:
@@ -102,16 +102,28 @@ class OpenFolders:
                 remedy="put the institution's own keys there",
             )
         roster = check_roster(read_roster(folder / "roster.json"), identity.card)
+        ledger = self._held.enter_context(open_ledger(folder))
         institution = Institution(
             node.institution,
             plan,
-            Terms(budget=node.allowance.policy, **asdict(node.floor)),
+            Terms(budget=ledger.policy.caps, **asdict(node.floor)),
             records,
-            self._held.enter_context(open_book(folder / "book")),
+            ledger,
             system_random,
+            software=f"fedcredit {version('fedcredit')}",
         )
         vault = DiskVault(folder / "vault")
         return Member(institution, identity, roster, vault, system_random)
+
+
+def read_node(folder: Path) -> NodeFile:
+    """Read a node's own file.
+
+    Raises:
+        ConfigError: it is missing or malformed.
+    """
+    where = str(folder / "node.toml")
+    return build(NodeFile, parse_toml(_text(folder, "node.toml"), where), where)
 
 
 def conduct_folder(ask: Transport, config: NodeConfig) -> None:
@@ -126,7 +138,7 @@ def conduct_folder(ask: Transport, config: NodeConfig) -> None:
         StudyStopped: too few institutions answered.
     """
     folder = _folder(config)
-    _, plan = _agreed(folder)
+    _, plan = read_agreed(folder)
     if (folder / "run").exists():
         raise ConfigError(
             f"{folder / 'run'} exists", remedy="draw up a new study; this one has been run"
@@ -139,7 +151,7 @@ def conduct_folder(ask: Transport, config: NodeConfig) -> None:
         made_on=utc_now()[:10],
         software=f"fedcredit {version('fedcredit')}",
     )
-    write_folder(folder / "run", run_files(findings, {}))
+    write_folder(folder / "run", run_files(findings, b""))
 
 
 def _say(event: Progress) -> None:
@@ -167,8 +179,12 @@ def _folder(config: NodeConfig) -> Path:
     return folder
 
 
-def _agreed(folder: Path) -> tuple[Schema, StudyPlan]:
-    """The data contract and the plan in a folder."""
+def read_agreed(folder: Path) -> tuple[Schema, StudyPlan]:
+    """The data contract and the plan in a folder.
+
+    Raises:
+        ConfigError: a file is missing or wrong.
+    """
     schema = read_schema(_text(folder, "schema.toml"), str(folder / "schema.toml"))
     return schema, plan_from_json(_text(folder, "plan.json"), str(folder / "plan.json"), schema)
 

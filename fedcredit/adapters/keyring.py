@@ -25,8 +25,10 @@ __all__ = [
     "read_card",
     "read_identity",
     "read_roster",
+    "read_secret",
     "write_identity",
     "write_roster",
+    "write_secret",
 ]
 
 
@@ -82,6 +84,26 @@ def write_identity(path: Path, identity: Identity) -> None:
         "sealing": identity.sealing.hex(),
         "signing": identity.signing.hex(),
     }
+    write_secret(path, table)
+
+
+def read_identity(path: Path) -> Identity:
+    """Read an institution's keys.
+
+    Raises:
+        ConfigError: the file is missing, malformed, or others may read it.
+    """
+    table = read_secret(path)
+    written = build(_Keys, table, str(path))
+    return identity_of(written.name, _hex(written.signing, path), _hex(written.sealing, path))
+
+
+def write_secret(path: Path, table: Mapping[str, str]) -> None:
+    """Write keys, for their owner's eyes; an existing file is never replaced.
+
+    Raises:
+        ConfigError: there is a file already, or none can be made.
+    """
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(file, "w", encoding="ascii") as opened:
@@ -90,7 +112,7 @@ def write_identity(path: Path, identity: Identity) -> None:
             os.fsync(file)
     except FileExistsError:
         raise ConfigError(
-            f"{path} exists", remedy="keep it: whoever loses its keys leaves the roster"
+            f"{path} exists", remedy="keep it: a key that is replaced is lost"
         ) from None
     except OSError as problem:
         raise ConfigError(
@@ -98,8 +120,8 @@ def write_identity(path: Path, identity: Identity) -> None:
         ) from None
 
 
-def read_identity(path: Path) -> Identity:
-    """Read an institution's keys.
+def read_secret(path: Path) -> Mapping[str, object]:
+    """Read keys.
 
     Raises:
         ConfigError: the file is missing, malformed, or others may read it.
@@ -110,8 +132,7 @@ def read_identity(path: Path) -> Identity:
         raise ConfigError(
             f"{path} has mode {mode:04o}: others may read it", remedy=f"chmod 0600 {path}"
         )
-    written = build(_Keys, table, str(path))
-    return identity_of(written.name, _hex(written.signing, path), _hex(written.sealing, path))
+    return table
 
 
 def card_to_json(member: Member) -> str:

@@ -21,9 +21,17 @@ from pathlib import Path
 from typing import Final
 
 from fedcredit.adapters.disk import Sync, append_to, sync_folder, write_through
-from fedcredit.errors import LocalError
+from fedcredit.adapters.policies import read_key_file, read_policy
+from fedcredit.adapters.system import utc_now
+from fedcredit.adapters.witness import HttpCourier
+from fedcredit.errors import ConfigError, LocalError
+from fedcredit.ledger.chain import Chain
+from fedcredit.ledger.ledger import Ledger, whole_notes
+from fedcredit.ledger.notes import read_checkpoint, read_notes
+from fedcredit.ledger.quorum import Quorum
+from fedcredit.ledger.signing import SigningKey
 
-__all__ = ["CHECKPOINTS", "LINES", "DiskStore", "open_store"]
+__all__ = ["CHECKPOINTS", "LINES", "Copy", "DiskStore", "open_ledger", "open_store"]
 
 LINES: Final = "ledger.jsonl"
 CHECKPOINTS: Final = "checkpoints.note"
@@ -154,6 +162,78 @@ def open_store(folder: Path, *, sync: Sync = os.fsync) -> Iterator[DiskStore]:
         yield DiskStore(folder, sync)
     finally:
         os.close(lock)  # gives the lock back
+
+
+@contextmanager
+def open_ledger(
+    folder: Path, root: SigningKey | None = None, successor: SigningKey | None = None
+) -> Iterator[Ledger]:
+    """Open an institution's ledger for writing; see `policies` for the folder.
+
+    Args:
+        folder: with policy.toml, keys/ledger.key and ledger/.
+        root: only where the key in force is lost and the one in the folder takes over.
+        successor: a key that may have taken over before a crash.
+
+    Yields:
+        The ledger, which asks the witnesses that the policy file names.
+
+    Raises:
+        ConfigError: there is no ledger, or a file is wrong.
+        LocalError: another process has it open.
+        IntegrityError: it is damaged.
+    """
+    written = read_policy(folder / "policy.toml")
+    key = read_key_file(folder / "keys" / "ledger.key")
+    if not (folder / "ledger" / LINES).exists():
+        raise ConfigError(
+            f"there is no ledger in {folder / 'ledger'}",
+            remedy=f"begin one: fedcredit ledger init {folder}",
+        )
+    with open_store(folder / "ledger") as store:
+        quorum = Quorum(HttpCourier(), written.places)
+        if successor is not None and _last_key(store) == successor.public.hex():
+            key = successor
+        yield Ledger(store, key, quorum, utc_now, root)
+
+
+class Copy:
+    """What a ledger's folder holds at this moment, as far as it is signed for; to be read only.
+
+    Raises:
+        ConfigError: there is no ledger there.
+        IntegrityError: its checkpoints are damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:  # checkpoints first: lines only ever get more
+            notes = (folder / CHECKPOINTS).read_bytes()
+            lines = (folder / LINES).read_bytes()
+        except OSError:
+            raise ConfigError(
+                f"there is no ledger in {folder}", remedy="name the folder of a ledger"
+            ) from None
+        self._notes = notes[: whole_notes(notes)]
+        signed = read_notes(self._notes)
+        size = read_checkpoint(signed[-1].body).size if signed else 0
+        self._lines = b"".join(lines.splitlines(keepends=True)[:size])
+
+    def lines(self) -> bytes:
+        """All lines that are signed for."""
+        return self._lines
+
+    def notes(self) -> bytes:
+        """All whole checkpoints."""
+        return self._notes
+
+
+def _last_key(store: DiskStore) -> str:
+    """The key that the last entry leaves in force, hex."""
+    chain = Chain()
+    data = store.lines()
+    for line in data[: data.rfind(b"\n") + 1].splitlines(keepends=True):
+        chain.take(line)
+    return chain.account.keys[-1]
 
 
 def _holder(lock: int) -> str:

@@ -12,7 +12,7 @@ __all__ = [
     "StandingClock",
     "SystemClock",
     "system_random",
-    "system_seconds",
+    "unix_time",
     "utc_now",
 ]
 
@@ -71,6 +71,6 @@ def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def system_seconds() -> int:
+def unix_time() -> int:
     """Whole seconds since 1970, UTC."""
     return int(time.time())

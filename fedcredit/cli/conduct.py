@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fedcredit.adapters.disk import write_file, write_folder
 from fedcredit.adapters.flower import run_in_process
-from fedcredit.adapters.system import system_random, system_seconds, utc_now
+from fedcredit.adapters.system import system_random, unix_time, utc_now
 from fedcredit.data.records import Records
 from fedcredit.errors import ConfigError
 from fedcredit.federation.alone import learn_alone
@@ -73,9 +73,7 @@ def conduct(
     Raises:
         StudyStopped: too few institutions answered.
     """
-    kept = keep_ledgers(
-        plan.institutions, terms_of(plan).budget, system_random, utc_now, system_seconds
-    )
+    kept = keep_ledgers(plan.institutions, terms_of(plan).budget, system_random, utc_now, unix_time)
     institutions = _institutions(plan, records, kept.ledgers)
     identities, roster = found(plan.institutions, system_random)
     members = {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fedcredit.cli.approve import approve
 from fedcredit.errors import ConfigError
 
 if TYPE_CHECKING:  # `--help` waits for none of these
@@ -28,6 +29,9 @@ study = typer.Typer(no_args_is_help=True, help="Run studies.")
 @study.callback()
 def _studies() -> None:
     """Run studies."""
+
+
+study.command()(approve)
 
 
 @study.command()

@@ -10,11 +10,12 @@ from typing import Final
 from fedcredit.federation.book import planned
 from fedcredit.federation.plan import StudyPlan
 from fedcredit.federation.simulate import Progress, RoundClosed
+from fedcredit.ledger.asking import Direct
 from fedcredit.ledger.entries import Close, Receipt
 from fedcredit.ledger.founding import Roles, draw_roles, found_ledger
 from fedcredit.ledger.ledger import Ledger
 from fedcredit.ledger.policy import BudgetPolicy, WitnessKey
-from fedcredit.ledger.quorum import Courier, Quorum, no_witnesses
+from fedcredit.ledger.quorum import Quorum, no_witnesses
 from fedcredit.ledger.signatures import PLAIN, VerifierKey
 from fedcredit.ledger.signing import SigningKey
 from fedcredit.ledger.store import InMemoryStore, Store
@@ -103,7 +104,7 @@ def keep_ledgers(
         name: _witness(name, SigningKey(random(32)), lambda origin: keys.get(origin, ()), time_s)
         for name in ring
     }
-    couriers = {str(one.key): _courier(one) for one in witnesses.values()}
+    courier, places = Direct(witnesses), {str(one.key): name for name, one in witnesses.items()}
     ledgers: dict[str, Ledger] = {}
     stores: dict[str, Store] = {}
     for at, name in enumerate(ring):
@@ -125,7 +126,7 @@ def keep_ledgers(
             institution=name,
             role=COORDINATOR if name == COORDINATOR else "institution",
         )
-        ledgers[name] = Ledger(stores[name], roles[name].key, Quorum(couriers), now)
+        ledgers[name] = Ledger(stores[name], roles[name].key, Quorum(courier, places), now)
     return Kept(ledgers, stores, {name: one.root.public.hex() for name, one in roles.items()})
 
 
@@ -198,17 +199,6 @@ def _witness(
         keys_of=lambda origin: tuple(keys_of(origin)),
         time_s=time_s,
     )
-
-
-def _courier(witness: Witness) -> Courier:
-    """A call instead of a network."""
-
-    def ask(request: bytes) -> tuple[int, bytes]:
-        """See `Courier`."""
-        answer = witness.add_checkpoint(request)
-        return answer.status, answer.body
-
-    return ask
 
 
 def _watched(policy: BudgetPolicy, witnesses: list[tuple[str, bool]]) -> BudgetPolicy:

@@ -157,24 +157,14 @@ class Account:
                 self._check_charge(entry, day)
             case Release() | Burn() | Step():
                 self._check_follows(entry)
-            case Refuse():
-                pass  # a question of a plan that was never seen is refused too
             case PolicyChange():
                 self._check_policy(entry)
             case KeyRotate():
-                if entry.key in (*self.keys, self.genesis.root, self.genesis.officer):
-                    raise _stray(entry, "to a key that was in use before")
-                if not (entry.old or entry.root):
-                    raise _stray(entry, "that neither the old key nor the root has signed")
-            case Receipt():
-                known = self._known(entry, entry.plan)
-                if entry.turn in known.closed or (entry.turn, entry.institution) in known.receipts:
-                    raise _stray(entry, "of a turn that has it, or is closed")
-            case Close():
-                if entry.turn in self._known(entry, entry.plan).closed:
-                    raise _stray(entry, "of a turn that is closed")
-            case Audit() | Note():
-                pass
+                self._check_rotation(entry)
+            case Receipt() | Close():
+                self._check_receipt(entry)
+            case Refuse() | Audit() | Note():
+                pass  # what is refused may be of a plan that was never seen
 
     def apply(self, seq: int, entry: Entry) -> None:
         """Take the next entry, which `check` has let pass."""
@@ -183,23 +173,8 @@ class Account:
                 self.plans[entry.plan] = PlanAccount(entry)
             case Approve():
                 self.plans[entry.plan].approved = True
-            case Charge():
-                plan = self.plans[entry.plan]
-                plan.charges[entry.turn] = entry
-                plan.kinds[entry.turn] = ("charge",)
-                plan.spent = plan.spent.charged(entry.event)
-                self.spent = self.spent.charged(entry.event)
-                self.lifetime = self.lifetime.charged(entry.event)
-                self.open = seq, entry
-            case Release() | Burn() | Step():
-                plan = self.plans[entry.plan]
-                plan.kinds[entry.turn] += (kind_of(entry),)
-                if isinstance(entry, Step):
-                    plan.steps[entry.turn, entry.step] = entry
-                else:
-                    self.open = None
-                if isinstance(entry, Release):
-                    plan.releases[entry.turn] = entry
+            case Charge() | Release() | Burn() | Step():
+                self._apply_turn(seq, entry)
             case Refuse():
                 self.refusals.setdefault(entry.plan, set()).add(entry.request)
             case PolicyChange():
@@ -212,6 +187,27 @@ class Account:
                 self.plans[entry.plan].receipts.add((entry.turn, entry.institution))
             case Close():
                 self.plans[entry.plan].closed.add(entry.turn)
+            case Genesis() | Audit() | Note():
+                pass
+
+    def _apply_turn(self, seq: int, entry: Charge | Release | Burn | Step) -> None:
+        """Take an entry of a turn."""
+        plan = self.plans[entry.plan]
+        plan.kinds[entry.turn] = (*plan.kinds.get(entry.turn, ()), kind_of(entry))
+        match entry:
+            case Charge():
+                plan.charges[entry.turn] = entry
+                plan.spent = plan.spent.charged(entry.event)
+                self.spent = self.spent.charged(entry.event)
+                self.lifetime = self.lifetime.charged(entry.event)
+                self.open = seq, entry
+            case Release():
+                plan.releases[entry.turn] = entry
+                self.open = None
+            case Burn():
+                self.open = None
+            case Step():
+                plan.steps[entry.turn, entry.step] = entry
 
     def _known(self, entry: Entry, plan: str) -> PlanAccount:
         """The plan that an entry is about."""
@@ -287,6 +283,20 @@ class Account:
         known = self._known(entry, entry.plan)
         if known.kinds.get(entry.turn, ()) not in _BEFORE[kind_of(entry)]:
             raise _stray(entry, f"of round {entry.round + 1}, attempt {entry.attempt}")
+
+    def _check_receipt(self, entry: Receipt | Close) -> None:
+        """A turn's receipts come before its end, one an institution."""
+        known = self._known(entry, entry.plan)
+        twice = isinstance(entry, Receipt) and (entry.turn, entry.institution) in known.receipts
+        if twice or entry.turn in known.closed:
+            raise _stray(entry, f"of round {entry.round + 1}, attempt {entry.attempt}")
+
+    def _check_rotation(self, entry: KeyRotate) -> None:
+        """A key is never taken up again, and somebody hands over to it."""
+        if entry.key in (*self.keys, self.genesis.root, self.genesis.officer):
+            raise _stray(entry, "to a key that was in use before")
+        if not (entry.old or entry.root):
+            raise _stray(entry, "that neither the old key nor the root has signed")
 
     def _check_policy(self, entry: PolicyChange) -> None:
         """A policy gives more only with the officer's signature, and a period is never redone."""

@@ -7,14 +7,14 @@ from io import BytesIO
 from typing import Final
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from fedcredit.ledger.store import Store
+from fedcredit.ledger.store import Readable
 
 __all__ = ["bundle"]
 
 _BEFORE_ALL: Final = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can say
 
 
-def bundle(ledgers: Mapping[str, Store]) -> bytes:
+def bundle(ledgers: Mapping[str, Readable]) -> bytes:
     """Pack ledgers, without the answers that are kept beside them.
 
     Args:

@@ -111,11 +111,13 @@ class Approve:
         plan: digest of the plan, hex.
         by: ``policy`` or ``officer``.
         note: for people.
+        second: signature of the officer, hex; empty where the policy approves by itself.
     """
 
     plan: str
     by: str
     note: str = ""
+    second: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,13 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fedcredit.errors import LocalError
+from fedcredit.ledger.chain import Chain
 from fedcredit.ledger.entries import Genesis
-from fedcredit.ledger.grammar import write_line
-from fedcredit.ledger.ledger import NO_LINE
-from fedcredit.ledger.lines import body_of
 from fedcredit.ledger.notes import Checkpoint, sign_checkpoint
 from fedcredit.ledger.policy import BudgetPolicy
-from fedcredit.ledger.signing import SigningKey, check_genesis, grant_text
+from fedcredit.ledger.signing import SigningKey, grant_text
 from fedcredit.ledger.store import Store
 from fedcredit.ledger.tree import leaf_hash
 
@@ -81,8 +79,7 @@ def found_ledger(
         policy=policy,
         grant=roles.root(grant_text(origin, key, officer)).hex(),
     )
-    check_genesis(genesis)
-    line = write_line({**body_of(genesis), "seq": 0, "prev": NO_LINE, "time": now()})
+    line = Chain().line_of(genesis, now())
     store.append(line)
     head = Checkpoint(origin, 1, leaf_hash(line))
     store.note(sign_checkpoint(head, origin, roles.key, roles.key.public).data())

@@ -11,27 +11,26 @@ have left: what was charged and not released is burned, and nothing is ever give
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from fedcredit.errors import (
     BudgetExceeded,
-    FedCreditError,
     IntegrityError,
     LocalError,
     PrivacyError,
 )
 from fedcredit.ledger.account import Account, Standing
+from fedcredit.ledger.chain import Chain, Written, damaged
 from fedcredit.ledger.entries import (
     Approve,
+    Audit,
     Burn,
     Charge,
     Close,
     Entry,
-    Genesis,
     KeyRotate,
+    Note,
     Planned,
     PolicyChange,
     Receipt,
@@ -40,61 +39,48 @@ from fedcredit.ledger.entries import (
     Step,
     reply_digest,
 )
-from fedcredit.ledger.grammar import Item, read_line, write_line
-from fedcredit.ledger.lines import body_of, entry_of
 from fedcredit.ledger.notes import (
     Checkpoint,
-    Note,
     read_checkpoint,
     read_notes,
     sign_checkpoint,
 )
+from fedcredit.ledger.notes import Note as SignedNote
 from fedcredit.ledger.policy import BudgetPolicy
 from fedcredit.ledger.quorum import Cosign
 from fedcredit.ledger.signing import (
     SigningKey,
-    check_genesis,
-    check_policy_change,
-    check_rotation,
+    approval_text,
+    policy_text,
+    rotation_text,
 )
 from fedcredit.ledger.store import Store
-from fedcredit.ledger.tree import Tree, leaf_hash
 
-__all__ = ["Ledger", "Written", "begin", "reply_digest"]
+__all__ = ["Ledger", "whole_notes"]
 
-NO_LINE: Final = "0" * 64
 _MOST_REFUSALS: Final = 100  # a plan: whoever asks in vain for ever must not fill the disk
 _MOST_REFUSED_PLANS: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """An entry as it stands in a ledger.
-
-    Attributes:
-        seq: its number, from 0.
-        time: when its writer says it was written.
-        entry: what it says.
-    """
-
-    seq: int
-    time: str
-    entry: Entry
-
-
 class Ledger:
-    """One ledger, open for writing; see `begin` for a new one."""
+    """One ledger, open for writing; see `founding` for a new one."""
 
     def __init__(
-        self, store: Store, sign: SigningKey, cosign: Cosign, now: Callable[[], str]
+        self,
+        store: Store,
+        sign: SigningKey,
+        cosign: Cosign,
+        now: Callable[[], str],
+        root: SigningKey | None = None,
     ) -> None:
         """Read a ledger, and burn what a crash has left open.
 
         Args:
             store: where it is.
-            sign: the key in force.
+            sign: the key in force; with ``root``, the one that is to take over from a lost one.
             cosign: how a quorum is asked, see `quorum`.
             now: time of day, ``2026-11-25T14:11:40Z``.
+            root: only where the key in force is lost.
 
         Raises:
             IntegrityError: the ledger is damaged, or behind its own checkpoints, or not
@@ -102,29 +88,37 @@ class Ledger:
             LocalError: what a crash left behind could not be set aside.
         """
         self._store, self._sign, self._cosign, self._now = store, sign, cosign, now
-        self._tree = Tree()
-        self._prev = NO_LINE
+        self._chain = Chain()
         self._waiting: Charge | None = None
-        self._note = Note(b"", ())
+        self._note = SignedNote(b"", ())
         self._signed_size = self._cosigned_size = 0
-        self.written: list[Written] = []
         data = store.lines()
         whole = data.rfind(b"\n") + 1
         for line in data[:whole].splitlines(keepends=True):
-            self._take(line)
+            self._chain.take(line)
         if not self.written:
-            raise _damaged(0, "there is no first entry")
+            raise damaged(0, "there is no first entry")
         self._check_notes(len(data), whole)
         if self.account.keys[-1] != sign.public.hex():
-            raise IntegrityError(
-                f"the ledger of {self.origin} is signed by another key than ours",
-                remedy="give the key in force, or rotate to this one with the root",
-            )
+            if root is None:
+                raise IntegrityError(
+                    f"the ledger of {self.origin} is signed by another key than ours",
+                    remedy="give the key in force, or have the root hand over to this one",
+                )
+            self.rotate(sign, root)
         if self._signed_size < len(self.written):
             self._sign_head()
         self._burn("the process ended before the answer was recorded")
 
-    account: Account
+    @property
+    def written(self) -> Sequence[Written]:
+        """All entries, in order."""
+        return self._chain.written
+
+    @property
+    def account(self) -> Account:
+        """What follows from them."""
+        return self._chain.account
 
     @property
     def origin(self) -> str:
@@ -139,7 +133,7 @@ class Ledger:
     @property
     def head(self) -> Checkpoint:
         """Of all that is written."""
-        return Checkpoint(self.origin, len(self.written), self._tree.root())
+        return Checkpoint(self.origin, len(self.written), self._chain.tree.root())
 
     def standing(self, plan: str) -> Standing:
         """Where the institution stands with one plan; see `Account.standing`."""
@@ -163,13 +157,15 @@ class Ledger:
         if not self.account.plans[entry.plan].approved:
             self._append(Approve(plan=entry.plan, by="policy"))
 
-    def approve(self, plan: str, note: str) -> None:
-        """Approve a plan, as a person who may.
+    def approve(self, plan: str, officer: SigningKey, note: str) -> None:
+        """Approve a plan, as the privacy officer.
 
         Raises:
             LocalError: the plan does not stand in the ledger, or is approved already.
+            IntegrityError: the key is not the officer's.
         """
-        self._append(Approve(plan=plan, by="officer", note=note))
+        text = approval_text(self.origin, len(self.written), plan)
+        self._append(Approve(plan=plan, by="officer", note=note, second=officer(text).hex()))
 
     def charge(self, entry: Charge) -> None:
         """Charge; durable and cosigned on return.
@@ -244,11 +240,43 @@ class Ledger:
         if entry.request not in of_plan and len(of_plan) < _MOST_REFUSALS and not full:
             self._append(entry)
 
-    def write(self, entry: PolicyChange | KeyRotate | Receipt | Close | Entry) -> None:
-        """Write any other entry; see `Account.check` for what may follow what."""
+    def change_policy(
+        self, policy: BudgetPolicy, root: SigningKey, officer: SigningKey | None = None
+    ) -> None:
+        """Put another policy in force.
+
+        Args:
+            policy: the new one.
+            root: signs it.
+            officer: signs it too; needed where more may be spent.
+
+        Raises:
+            PrivacyError: the officer is needed, or the period is one that was.
+            IntegrityError: a key is not the right one.
+        """
+        text = policy_text(self.origin, len(self.written), policy)
+        second = "" if officer is None else officer(text).hex()
+        self._append(PolicyChange(policy=policy, root=root(text).hex(), second=second))
+
+    def rotate(self, new: SigningKey, root: SigningKey | None = None) -> None:
+        """Hand over to another key; every later checkpoint is signed by it.
+
+        Args:
+            new: the key from now on.
+            root: signs in the place of the key so far.
+
+        Raises:
+            IntegrityError: the root is not the ledger's.
+        """
+        key = new.public.hex()
+        text = rotation_text(self.origin, len(self.written), key)
+        by_old = self._sign(text).hex() if root is None else ""
+        by_root = "" if root is None else root(text).hex()
+        self._append(KeyRotate(key=key, proof=new(text).hex(), old=by_old, root=by_root), new)
+
+    def write(self, entry: Planned | Receipt | Close | Audit | Note) -> None:
+        """Write an entry that asks for nothing and changes no rule."""
         self._append(entry)
-        if isinstance(entry, KeyRotate):
-            raise LocalError("the key has changed", remedy="open the ledger with the new key")
 
     def settle(self) -> None:
         """Return when a quorum has cosigned all that is written.
@@ -260,71 +288,24 @@ class Ledger:
         size = len(self.written)
         if self._cosigned_size == size:
             return
-        note = self._cosign(self.policy, self._tree, self._note)
+        note = self._cosign(self.policy, self._chain.tree, self._note)
         if note != self._note:
             self._store.note(note.data())
         self._note, self._cosigned_size = note, size
 
-    def _append(self, entry: Entry) -> None:
-        """Write one line and sign for it."""
+    def _append(self, entry: Entry, sign: SigningKey | None = None) -> None:
+        """Write one line and sign for it, with the key that is in force after it."""
         time = self._now()
-        self.account.check(entry, time[:10])
-        self._check_signed(entry, len(self.written))
-        line = write_line(self._table(entry, len(self.written), time))
+        line = self._chain.line_of(entry, time)
         self._store.append(line)
-        self._count(line, Written(len(self.written), time, entry))
+        self._chain.add(line, entry, time)
+        self._sign = sign or self._sign
         self._sign_head()
-
-    def _take(self, line: bytes) -> None:
-        """Read one line back."""
-        seq = len(self.written)
-        try:
-            table = read_line(line)
-            entry = entry_of(table)
-            time = str(table.get("time", ""))
-            if seq:
-                self.account.check(entry, time[:10])
-                self._check_signed(entry, seq)
-            else:
-                self._begin(entry)
-            if self._table(entry, seq, time) != table:
-                raise _damaged(seq, "it is not what follows from those before it")
-        except FedCreditError as problem:
-            raise _damaged(seq, problem.what) from None
-        self._count(line, Written(seq, time, entry))
-
-    def _begin(self, entry: Entry) -> None:
-        """Take the first entry."""
-        if not isinstance(entry, Genesis):
-            raise _damaged(0, "it is no genesis")
-        check_genesis(entry)
-        self.account = Account(entry)
-
-    def _table(self, entry: Entry, seq: int, time: str) -> dict[str, Item]:
-        """All that stands in an entry's line."""
-        own: dict[str, Item] = {"seq": seq, "prev": self._prev, "time": time}
-        return {**body_of(entry), **self.account.derived(entry), **own}
-
-    def _count(self, line: bytes, written: Written) -> None:
-        """Take a line that is on the disk."""
-        if written.seq:
-            self.account.apply(written.seq, written.entry)
-        self.written.append(written)
-        self._prev = hashlib.sha256(line).hexdigest()
-        self._tree.append(leaf_hash(line))
-
-    def _check_signed(self, entry: Entry, seq: int) -> None:
-        """Signatures that stand in an entry."""
-        genesis = self.account.genesis
-        if isinstance(entry, PolicyChange):
-            check_policy_change(entry, genesis, seq)
-        elif isinstance(entry, KeyRotate):
-            check_rotation(entry, genesis, self.account.keys[-1], seq)
 
     def _check_notes(self, size: int, whole: int) -> None:
         """Hold the ledger against its last checkpoint, and set aside what a crash cut off."""
         data = self._store.notes()
-        read = _whole_notes(data)
+        read = whole_notes(data)
         notes = read_notes(data[:read])
         if notes:
             self._note = notes[-1]
@@ -335,9 +316,9 @@ class Ledger:
                 f"{self._signed_size}",
                 remedy="restore the ledger from its backup; nothing is released meanwhile",
             )
-        at = Checkpoint(self.origin, self._signed_size, self._tree.root(self._signed_size))
+        at = Checkpoint(self.origin, self._signed_size, self._chain.tree.root(self._signed_size))
         if notes and at.body() != self._note.body:
-            raise _damaged(self._signed_size - 1, "it is not what we have signed for")
+            raise damaged(self._signed_size - 1, "it is not what we have signed for")
         if whole < size or read < len(data):
             self._store.cut(whole, read)
 
@@ -357,7 +338,7 @@ class Ledger:
             self._waiting = None
 
 
-def _whole_notes(data: bytes) -> int:
+def whole_notes(data: bytes) -> int:
     """How many bytes of checkpoints there are up to the last whole signature line."""
     dash, end = "\N{EM DASH} ".encode(), data.rfind(b"\n") + 1
     while end and not data.startswith(dash, data.rfind(b"\n", 0, end - 1) + 1):
@@ -368,11 +349,3 @@ def _whole_notes(data: bytes) -> int:
 def _why(problem: PrivacyError) -> str:
     """What a refusal is called."""
     return "budget" if isinstance(problem, BudgetExceeded) else "policy"
-
-
-def _damaged(seq: int, how: str) -> IntegrityError:
-    """The error for a ledger that cannot be gone on with."""
-    return IntegrityError(
-        f"entry {seq} of the ledger (line {seq + 1}) is damaged: {how}",
-        remedy="restore the ledger from its backup; nothing is released meanwhile",
-    )

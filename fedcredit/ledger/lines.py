@@ -92,9 +92,7 @@ def entry_of(line: Mapping[str, object]) -> Entry:
     """
     try:
         kind = line["kind"]
-        if not isinstance(kind, str):
-            raise TypeError
-        cls = _KINDS[kind]
+        cls = _KINDS[str(kind)]
         make: Callable[..., Entry] = cls  # each field is checked by its reader
         own = {
             field.name: kind if field.name == "step" else _reader(cls, field.name)(line[field.name])
@@ -166,8 +164,10 @@ _READERS: Final[Mapping[str, Callable[[object], object]]] = {
     **dict.fromkeys(("grant", "proof"), _hex(64)),
     **dict.fromkeys(("old", "second"), _hex(64, optional=True)),
     **dict.fromkeys(
-        ("round", "attempt", "institutions", "threshold", "colluders", "rounds", "retries")
-        + ("survivors",),
+        (
+            *("round", "attempt", "institutions", "threshold", "colluders", "rounds", "retries"),
+            "survivors",
+        ),
         _count,
     ),
     **dict.fromkeys(("rho", "rho_local", "person_rho", "person_rho_local"), _cost),

@@ -1,7 +1,7 @@
 """What a ledger's keys sign, as plain texts that any Ed25519 tool can check.
 
     root      grants the ledger key, agrees to a change of policy; kept offline
-    officer   a second person, who agrees where more may be spent
+    officer   a second person, who approves plans, and agrees where more may be spent
     ledger    signs checkpoints, and hands over to the next ledger key
 
 Each text begins with its own name, so that no signature is good for another purpose.
@@ -15,12 +15,14 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from fedcredit.errors import IntegrityError
-from fedcredit.ledger.entries import Genesis, KeyRotate, PolicyChange
+from fedcredit.ledger.entries import Approve, Genesis, KeyRotate, PolicyChange
 from fedcredit.ledger.grammar import write_line
 from fedcredit.ledger.policy import BudgetPolicy
 
 __all__ = [
     "SigningKey",
+    "approval_text",
+    "check_approval",
     "check_genesis",
     "check_policy_change",
     "check_rotation",
@@ -39,6 +41,7 @@ class SigningKey:
         Args:
             seed: 32 secret bytes.
         """
+        self.seed = seed
         self._key = Ed25519PrivateKey.from_private_bytes(seed)
         self.public: bytes = self._key.public_key().public_bytes_raw()
 
@@ -62,6 +65,11 @@ def policy_text(origin: str, seq: int, policy: BudgetPolicy) -> bytes:
     return _text("fedcredit/ledger/policy/1", origin, str(seq), name)
 
 
+def approval_text(origin: str, seq: int, plan: str) -> bytes:
+    """What the officer signs to approve a plan, by its digest, hex."""
+    return _text("fedcredit/ledger/approve/1", origin, str(seq), plan)
+
+
 def rotation_text(origin: str, seq: int, key: str) -> bytes:
     """What old key, new key and root sign when the key changes."""
     return _text("fedcredit/ledger/rotate/1", origin, str(seq), key)
@@ -78,6 +86,17 @@ def check_genesis(entry: Genesis) -> None:
         entry.root, entry.grant, text
     ):
         raise _unsigned("genesis", "its root")
+
+
+def check_approval(entry: Approve, genesis: Genesis, seq: int) -> None:
+    """Refuse an approval in the officer's name that the officer has not signed.
+
+    Raises:
+        IntegrityError: the signature is not what it should be.
+    """
+    text = approval_text(genesis.origin, seq, entry.plan)
+    if (entry.by == "officer" or entry.second) and not _signed(genesis.officer, entry.second, text):
+        raise _unsigned("approve", "the officer")
 
 
 def check_policy_change(entry: PolicyChange, genesis: Genesis, seq: int) -> None:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-__all__ = ["InMemoryStore", "Store"]
+__all__ = ["InMemoryStore", "Readable", "Store"]
 
 
 @runtime_checkable
-class Store(Protocol):
-    """Where a ledger's bytes are; one writer. Everything is durable on return.
-
-    Raises:
-        LocalError: something could not be made durable; the store is of no use from then on.
-    """
+class Readable(Protocol):
+    """The evidence of a ledger, as bytes."""
 
     def lines(self) -> bytes:
         """All lines, and whatever stands after the last newline."""
@@ -22,6 +18,15 @@ class Store(Protocol):
     def notes(self) -> bytes:
         """All checkpoints."""
         ...
+
+
+@runtime_checkable
+class Store(Readable, Protocol):
+    """Where a ledger's bytes are; one writer. Everything is durable on return.
+
+    Raises:
+        LocalError: something could not be made durable; the store is of no use from then on.
+    """
 
     def append(self, line: bytes) -> None:
         """Add a line."""

@@ -18,7 +18,6 @@ from fedcredit.federation.simulate import StudyResult, finish, plain_calls, run_
 from fedcredit.federation.study import Study, draw_up
 from fedcredit.federation.terms import terms_of
 from fedcredit.learners.registry import learner_named
-from fedcredit.ledger.entries import Entry
 from fedcredit.report.folder import FILES, findings_of, release_model, run_files
 from fedcredit.scoring.model import read_model
 from tests.federation.books import MemoryBook
@@ -35,7 +34,7 @@ def records(seed: int) -> Records:
 
 
 @cache
-def study(*, evaluate: bool) -> tuple[StudyResult, dict[str, tuple[Entry, ...]]]:
+def study(*, evaluate: bool) -> StudyResult:
     """A small study that was really run."""
     wanted = Study(
         name="small", purpose="a test", learner="scorecard", salt="00" * 16, seed="11" * 16,
@@ -47,14 +46,13 @@ def study(*, evaluate: bool) -> tuple[StudyResult, dict[str, tuple[Entry, ...]]]
         name: Institution(name, plan, terms_of(plan), records(k), MemoryBook(), system_random)
         for k, name in enumerate(NAMES)
     }
-    result = finish(run_study(plan, learner, plain_calls(joined(plan, members)), keys(NAMES)[1]))
-    return result, {name: one.book.entries() for name, one in members.items()}
+    return finish(run_study(plan, learner, plain_calls(joined(plan, members)), keys(NAMES)[1]))
 
 
-def files(*, evaluate: bool = True, with_books: bool = True) -> dict[str, bytes]:
-    result, books = study(evaluate=evaluate)
+def files(*, evaluate: bool = True, audit: bytes = b"a zip") -> dict[str, bytes]:
+    result = study(evaluate=evaluate)
     found = findings_of(result, release_model(result), made_on="2026-11-23", software="fedcredit")
-    return run_files(found, books if with_books else {})
+    return run_files(found, audit)
 
 
 def test_every_file_is_there() -> None:
@@ -63,7 +61,7 @@ def test_every_file_is_there() -> None:
 
 def test_the_model_and_the_plan_read_back() -> None:
     """Each file is complete in itself, and all name the same plan."""
-    written, (result, _) = files(), study(evaluate=True)
+    written, result = files(), study(evaluate=True)
     model = read_model(written["model.safetensors"], written["manifest.json"])
     schema = read_schema(written["schema.toml"].decode(), "schema.toml")
     plan = plan_from_json(written["plan.json"].decode(), "plan.json", schema)
@@ -75,20 +73,16 @@ def test_the_model_and_the_plan_read_back() -> None:
     assert record["study"]["model_digest"] == model.digest
 
 
-def test_charges_are_the_books() -> None:
-    """Line by line, each institution's own entries, from which the claim follows."""
-    _, books = study(evaluate=True)
+def test_the_bundle_of_ledgers_is_there_where_there_is_one() -> None:
+    """A coordinator does not see its institutions' ledgers."""
+    assert files()["audit.zip"] == b"a zip"
+    assert set(files()) - set(files(audit=b"")) == {"audit.zip"}
+
+
+def test_the_charges_are_the_events() -> None:
+    """What was asked in every attempt."""
+    result = study(evaluate=True)
     lines = [json.loads(line) for line in files()["charges.jsonl"].splitlines()]
-    for name in NAMES:
-        own = [{k: v for k, v in line.items() if k != "institution"} for line in lines
-               if line["institution"] == name]  # fmt: skip
-        assert tuple(map(entry_from_dict, own)) == books[name]
-
-
-def test_without_books_the_charges_are_the_events() -> None:
-    """A coordinator does not see its institutions' books; what it asked for, it knows."""
-    result, _ = study(evaluate=True)
-    lines = [json.loads(line) for line in files(with_books=False)["charges.jsonl"].splitlines()]
     assert len(lines) == len(result.events)
     assert {line["entry"] for line in lines} == {"charge"}
 

@@ -1,0 +1,149 @@
+"""`fedcredit budget`: what was spent, what is left, and the policy that says so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+if TYPE_CHECKING:  # `--help` waits for none of these
+    from fedcredit.ledger.account import Account
+
+__all__ = ["budget"]
+
+budget = typer.Typer(no_args_is_help=True, help="What was spent, and what may be.")
+
+_Folder = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help="The node's folder.", file_okay=False)
+]
+
+
+@budget.command()
+def show(
+    folder: _Folder,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show what a record and a person have paid in the period, each cap, and what is left.
+
+    Exit status: 0 done; 1 there is no ledger; 5 it is damaged.
+
+    Example: fedcredit budget show /etc/fedcredit
+    """
+    from fedcredit.adapters.ledgers import Copy
+    from fedcredit.ledger.chain import Chain
+
+    chain = Chain()
+    for line in Copy(folder / "ledger").lines().splitlines(keepends=True):
+        chain.take(line)
+    account = chain.account
+    rows = _rows(account)
+    policy = account.policy
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {
+                    "institution": account.genesis.institution,
+                    "begins": policy.begins,
+                    "ends": policy.ends,
+                    "delta": policy.caps.delta,
+                    "persons": policy.caps.institutions,
+                    "figures": [row._asdict() for row in rows],
+                    "studies": [
+                        {
+                            "plan": plan,
+                            "name": one.planned.name,
+                            "approved": one.approved,
+                            "rho": one.spent.rho,
+                            "rho_at_most": one.planned.rho,
+                        }
+                        for plan, one in account.plans.items()
+                    ],
+                }
+            )
+        )
+        return
+    typer.echo(
+        f"{account.genesis.institution}, from {policy.begins} to {policy.ends}, "
+        f"delta {policy.caps.delta:g}"
+    )
+    typer.echo(f"{'':<44}{'spent':>9}{'cap':>9}  of rho")
+    for row in rows:
+        bar = "#" * round(20 * row.rho / row.rho_cap if row.rho_cap else 20)
+        typer.echo(f"{row.who:<44}{row.epsilon:>9.3f}{row.epsilon_cap:>9.3f}  [{bar:<20}]")
+    for one in account.plans.values():
+        state = "approved" if one.approved else "waits for the officer"
+        typer.echo(
+            f"  {one.planned.name}: {one.spent.rho}e-9 rho of at most {one.planned.rho}e-9, {state}"
+        )
+
+
+@budget.command(name="set")
+def change(
+    folder: _Folder,
+    root: Annotated[Path, typer.Option(help="The root's key file.")],
+    officer: Annotated[
+        Path | None, typer.Option(help="The officer's key file; where more may be spent.")
+    ] = None,
+) -> None:
+    """Put the policy in FOLDER/policy.toml in force, from the next entry on.
+
+    Lower caps need the root alone. Higher ones, a new period, fewer or other witnesses need
+    the privacy officer too. What was spent stays spent within its period.
+
+    Exit status: 0 done; 1 a file is missing or wrong; 3 too few witnesses answer; 4 the
+    officer is needed, or the period is none that may follow; 5 a key is not the right one.
+
+    Example: fedcredit budget set /etc/fedcredit --root root.key --officer officer.key
+    """
+    from fedcredit.adapters.ledgers import open_ledger
+    from fedcredit.adapters.policies import read_key_file, read_policy
+
+    wanted = read_policy(folder / "policy.toml").policy
+    with open_ledger(folder) as ledger:
+        if wanted == ledger.policy:
+            typer.echo("nothing to change: this policy is in force", err=True)
+            return
+        ledger.change_policy(
+            wanted, read_key_file(root), read_key_file(officer) if officer else None
+        )
+        ledger.settle()
+        typer.echo(f"in force from entry {len(ledger.written) - 1} on")
+
+
+class _Row(NamedTuple):
+    """A figure that is capped."""
+
+    who: str
+    rho: int
+    rho_cap: int
+    epsilon: float
+    epsilon_cap: float
+
+
+def _rows(account: Account) -> list[_Row]:
+    """Each figure that is capped: what was paid and what may be, as rho and as epsilon."""
+    from fedcredit.privacy.accounting import epsilon_of
+
+    spent, caps = account.spent, account.policy.caps
+    persons = caps.institutions
+    figures = (
+        ("a record, where only sums are seen", spent.rho, caps.rho_cap),
+        ("a record, with our noise alone", spent.rho_local, caps.rho_local_cap),
+        (
+            f"a person at {persons}, where only sums are seen",
+            spent.person_rho(persons),
+            caps.person_rho_cap,
+        ),
+        (
+            f"a person at {persons}, each noise alone",
+            spent.person_rho_local(persons),
+            caps.person_rho_local_cap,
+        ),
+    )
+    return [
+        _Row(who, rho, cap, epsilon_of(rho, caps.delta), epsilon_of(cap, caps.delta))
+        for who, rho, cap in figures
+    ]

@@ -1,0 +1,134 @@
+"""A ledger's entries one after the other: chain, tree and account, always in step."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+from fedcredit.errors import FedCreditError, IntegrityError
+from fedcredit.ledger.account import Account
+from fedcredit.ledger.entries import (
+    Approve,
+    Entry,
+    Genesis,
+    KeyRotate,
+    PolicyChange,
+)
+from fedcredit.ledger.grammar import Item, read_line, write_line
+from fedcredit.ledger.lines import body_of, entry_of
+from fedcredit.ledger.signing import (
+    check_approval,
+    check_genesis,
+    check_policy_change,
+    check_rotation,
+)
+from fedcredit.ledger.tree import Tree, leaf_hash
+
+__all__ = ["Chain", "Written", "damaged"]
+
+_NO_LINE: Final = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An entry as it stands in a ledger.
+
+    Attributes:
+        seq: its number, from 0.
+        time: when its writer says it was written.
+        entry: what it says.
+    """
+
+    seq: int
+    time: str
+    entry: Entry
+
+
+class Chain:
+    """All entries so far; `take` and `add` are its only changes.
+
+    Attributes:
+        written: the entries, in order.
+        tree: over their lines.
+        account: what follows from them; there is none before the first entry.
+    """
+
+    account: Account
+
+    def __init__(self) -> None:
+        self.written: list[Written] = []
+        self.tree = Tree()
+        self._prev = _NO_LINE
+
+    def line_of(self, entry: Entry, time: str) -> bytes:
+        """The line of the entry that is to come next; nothing changes.
+
+        Args:
+            entry: the next one.
+            time: of the writer, ``2026-11-25T14:11:40Z``.
+
+        Raises:
+            BudgetExceeded: a cap would not hold after it.
+            PrivacyError: the policy in force does not allow it.
+            LocalError: it does not follow from the entries before it, or fits no line.
+            IntegrityError: a signature in it is not what it should be.
+        """
+        return write_line(self._checked(entry, time))
+
+    def add(self, line: bytes, entry: Entry, time: str) -> None:
+        """Take an entry that `line_of` has written, once its line is durable."""
+        seq = len(self.written)
+        if isinstance(entry, Genesis):
+            self.account = Account(entry)
+        else:
+            self.account.apply(seq, entry)
+        self.written.append(Written(seq, time, entry))
+        self._prev = hashlib.sha256(line).hexdigest()
+        self.tree.append(leaf_hash(line))
+
+    def take(self, line: bytes) -> None:
+        """Take a line that was written before.
+
+        Raises:
+            IntegrityError: it is not what could have been written here.
+        """
+        try:
+            table = read_line(line)
+            entry, time = entry_of(table), str(table.get("time", ""))
+            if self._checked(entry, time) != table:
+                raise damaged(len(self.written), "it is not what follows from those before it")
+        except FedCreditError as problem:
+            raise damaged(len(self.written), problem.what) from None
+        self.add(line, entry, time)
+
+    def _checked(self, entry: Entry, time: str) -> dict[str, Item]:
+        """All that stands in the next entry's line, if it may be the next one."""
+        seq = len(self.written)
+        own: dict[str, Item] = {"seq": seq, "prev": self._prev, "time": time}
+        if seq == 0:
+            if not isinstance(entry, Genesis):
+                raise damaged(0, "it is no genesis")
+            check_genesis(entry)
+            return {**body_of(entry), **own}
+        self.account.check(entry, time[:10])
+        self._check_signed(entry, seq)
+        return {**body_of(entry), **self.account.derived(entry), **own}
+
+    def _check_signed(self, entry: Entry, seq: int) -> None:
+        """Signatures that stand in an entry."""
+        genesis = self.account.genesis
+        if isinstance(entry, Approve):
+            check_approval(entry, genesis, seq)
+        elif isinstance(entry, PolicyChange):
+            check_policy_change(entry, genesis, seq)
+        elif isinstance(entry, KeyRotate):
+            check_rotation(entry, genesis, self.account.keys[-1], seq)
+
+
+def damaged(seq: int, how: str) -> IntegrityError:
+    """The error for a ledger that cannot be gone on with."""
+    return IntegrityError(
+        f"entry {seq} of the ledger (line {seq + 1}) is damaged: {how}",
+        remedy="restore the ledger from its backup; nothing is released meanwhile",
+    )
