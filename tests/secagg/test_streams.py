@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Final
 
 import pytest
@@ -11,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedcredit.secagg.streams import CHUNK_BYTES, KeyStream
+from fedcredit.secagg.streams import CHUNK_BYTES, WIDE, KeyStream
 
 KEYS = st.binary(min_size=32, max_size=32)
 KEY: Final = bytes(range(32))
@@ -51,3 +52,10 @@ def test_long_streams_are_the_same_to_the_last_byte(wide: bool) -> None:
     whole = Cipher(AES256(KEY), CTR(bytes(16))).encryptor().update(bytes(sum(sizes)))
 
     assert filled(KEY, sizes, wide=wide) == whole
+
+
+def test_numpy_still_tells_what_the_processor_can() -> None:
+    """Where it does not, every stream is made the slower way, and nothing else would notice."""
+    features = import_module("numpy._core._multiarray_umath").__cpu_features__
+
+    assert features.get("AVX512_ICL") is WIDE
