@@ -11,25 +11,20 @@ Source: Bonawitz et al. (2017), https://eprint.iacr.org/2017/281, Figure 4, with
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
-from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.algorithms import AES256
-from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from fedcredit.codec import digest
 from fedcredit.secagg.keys import OneTime, agree_on, derive
 from fedcredit.secagg.ring import Ring, Words
+from fedcredit.secagg.streams import CHUNK_BYTES, KeyStream
 from fedcredit.units import InstitutionId
 
 __all__ = ["Mask", "add_masks", "add_vectors", "pair_mask", "pair_seed", "self_seed"]
 
 Mask: TypeAlias = tuple[bytes, Literal[1, -1]]
 """The key of a stream, and whether it is added or taken away."""
-
-_CHUNK_BYTES: Final = 1 << 18  # accumulator and key stream stay in a core's own cache
-_ZEROS: Final = bytes(_CHUNK_BYTES)
 
 
 def self_seed(blind: bytes, context: bytes, name: InstitutionId) -> bytes:
@@ -86,7 +81,7 @@ def add_vectors(words: Words, packed: Sequence[bytes | memoryview], ring: Ring) 
     Raises:
         PeerError: a vector is too short.
     """
-    width, step = ring.bits // 8, _CHUNK_BYTES // ring.word.itemsize
+    width, step = ring.bits // 8, CHUNK_BYTES // ring.word.itemsize
     pair = np.empty(step, dtype=ring.word)
     for start in range(0, words.size, step):
         part = words[start : start + step]
@@ -109,13 +104,13 @@ def add_masks(words: Words, masks: Sequence[Mask], ring: Ring) -> None:
         ring: of the words.
     """
     size = ring.word.itemsize
-    step = _CHUNK_BYTES // size
-    stream = bytearray(_CHUNK_BYTES)
+    step = CHUNK_BYTES // size
+    stream = memoryview(bytearray(CHUNK_BYTES))
     view = np.frombuffer(stream, dtype=ring.word)
-    ciphers = [(Cipher(AES256(key), CTR(bytes(16))).encryptor(), sign) for key, sign in masks]
+    streams = [(KeyStream(key), sign) for key, sign in masks]
     for start in range(0, words.size, step):
         part = words[start : start + step]
-        zeros = memoryview(_ZEROS)[: part.size * size]
-        for cipher, sign in ciphers:
-            cipher.update_into(zeros, stream)
-            (np.add if sign > 0 else np.subtract)(part, view[: part.size], out=part)
+        piece, numbers = stream[: part.size * size], view[: part.size]
+        for one, sign in streams:
+            one.fill(piece)
+            (np.add if sign > 0 else np.subtract)(part, numbers, out=part)

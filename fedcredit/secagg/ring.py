@@ -82,7 +82,9 @@ class Ring:
         """
         size = words.dtype.itemsize
         signed, up = np.dtype(f"<i{size}"), 8 * size - self.bits
-        return (words << up).view(signed).astype(np.int64) >> up
+        if not up:  # every pass over a million numbers counts
+            return words.view(signed).astype(np.int64)
+        return ((words << up).view(signed) >> up).astype(np.int64)
 
     def checksum(self, words: Words) -> tuple[int, int]:
         """Fletcher's two sums modulo 2^bits: of the words, and of each times its place from 1.
@@ -94,13 +96,15 @@ class Ring:
         Args:
             words: shape ``(dim,)``, of the ring's word type.
         """
-        places = np.arange(1, _BLOCK + 1).astype(self.word)
+        column = np.zeros(min(_BLOCK, words.size), dtype=self.word)  # sums by place in a block
         plain = placed = 0
         for start in range(0, words.size, _BLOCK):
             part = words[start : start + _BLOCK]
             summed = int(part.sum(dtype=self.word))
             plain += summed
-            placed += start * summed + int(np.dot(part, places[: part.size]))
+            placed += start * summed
+            column[: part.size] += part
+        placed += int(np.dot(column, np.arange(1, column.size + 1).astype(self.word)))
         return plain % (1 << self.bits), placed % (1 << self.bits)
 
     def pack(self, words: Words) -> bytes:

@@ -10,6 +10,8 @@ Source: Shamir (1979), "How to share a secret", https://doi.org/10.1145/359168.3
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
+from math import prod
 from typing import Final, Protocol, runtime_checkable
 
 from fedcredit.errors import LocalError, PeerError
@@ -90,14 +92,18 @@ def weights_at_zero(points: Sequence[int]) -> tuple[int, ...]:
     """
     if len(set(points)) != len(points) or any(not 0 < point < PRIME for point in points):
         raise PeerError("a share has the point 0, or two have one point", remedy="drop the shares")
-    weights = []
-    for mine in points:
-        above, below = 1, 1
-        for other in points:
-            if other != mine:
-                above = above * other % PRIME
-                below = below * (other - mine) % PRIME
-        weights.append(above * pow(below, -1, PRIME) % PRIME)
+    if not points:
+        return ()
+    whole = prod(points) % PRIME
+    below = [prod([other - mine for other in points if other != mine]) for mine in points]
+    below = [mine * rest % PRIME for mine, rest in zip(points, below, strict=True)]
+    # One inversion for all: of their product, and then by taking one factor off after another.
+    before = list(accumulate(below, lambda one, other: one * other % PRIME, initial=1))
+    inverse = pow(before.pop(), -1, PRIME)
+    weights = [0] * len(points)
+    for at in reversed(range(len(points))):
+        weights[at] = whole * inverse * before[at] % PRIME
+        inverse = inverse * below[at] % PRIME
     return tuple(weights)
 
 

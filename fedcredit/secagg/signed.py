@@ -29,7 +29,7 @@ def read_tag(tag: bytes, accused: tuple[InstitutionId, ...]) -> tuple[int, int]:
 def _blended(tag: bytes, accused: tuple[InstitutionId, ...]) -> bytes:
     """16 bytes xor a digest of the accused."""
     over = digest("fedcredit/secagg/accused/1", encode(accused))[: len(tag)]
-    return bytes(one ^ other for one, other in zip(tag, over, strict=True))
+    return (int.from_bytes(tag, "big") ^ int.from_bytes(over, "big")).to_bytes(len(over), "big")
 
 
 def content_digest(vector: bytes | memoryview, accused: tuple[InstitutionId, ...]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from typing import get_args
@@ -19,6 +20,7 @@ from fedcredit.secagg.keys import (
     Member,
     Sealer,
     agree_on,
+    check_point,
     derive,
     identity_of,
     new_identity,
@@ -208,6 +210,33 @@ def test_a_public_key_of_small_order_is_refused(u: int, top: int) -> None:
     public = ((u | top) % (1 << 256)).to_bytes(32, "little")
     with pytest.raises(PeerError, match="small order"):
         agree_on(Stream("small order")(32), public)
+    with pytest.raises(PeerError, match="small order"):
+        check_point(public)
+
+
+@given(
+    public=st.one_of(
+        st.binary(max_size=33),
+        st.binary(min_size=32, max_size=32),
+        st.integers(-40, 40).map(lambda at: (at % 2**256).to_bytes(32, "little")),
+        st.integers(-40, 40).map(lambda at: (2**255 + at).to_bytes(32, "little")),
+    )
+)
+def test_a_key_is_refused_by_its_bytes_just_where_nothing_could_be_agreed_on(
+    public: bytes,
+) -> None:
+    """Numbers around 0, p and 2^255 too, where one key has several encodings."""
+
+    def refused(check: Callable[[], object]) -> bool:
+        try:
+            check()
+        except PeerError:
+            return True
+        return False
+
+    assert refused(lambda: check_point(public)) == refused(
+        lambda: agree_on(Stream("by its bytes")(32), public)
+    )
 
 
 @pytest.mark.parametrize("size", [0, 31, 33])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import combinations
+from math import prod
 
 import pytest
 from hypothesis import given
@@ -142,6 +143,15 @@ def test_shares_that_give_no_secret_are_refused() -> None:
 @given(points=st.sets(st.integers(1, 1000), min_size=1, max_size=9))
 def test_the_weights_of_a_constant_add_up_to_one(points: set[int]) -> None:
     assert sum(weights_at_zero(sorted(points))) % PRIME == 1
+
+
+@given(points=st.lists(st.integers(1, PRIME - 1), min_size=1, max_size=6, unique=True))
+def test_the_weights_are_lagranges_wherever_the_points_are(points: list[int]) -> None:
+    """Each is the value at 0 of the polynomial that is 1 at its point and 0 at the others."""
+    for weight, mine in zip(weights_at_zero(points), points, strict=True):
+        above = prod(other for other in points if other != mine)
+        below = prod(other - mine for other in points if other != mine)
+        assert (weight * below - above) % PRIME == 0
 
 
 @given(shares=st.lists(SHARES | st.just(NO_SHARE), max_size=5))
