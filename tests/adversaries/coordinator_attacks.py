@@ -73,6 +73,19 @@ def uploaded(w: World) -> tuple[bytes, dict[InstitutionId, bytes]]:
     return manifest.context(), {n: b.upload(starts[n], w.asked) for n, b in w.banks.items()}
 
 
+def requests_of_a_turn(w: World) -> dict[InstitutionId, dict[str, bytes]]:
+    """What an honest coordinator sends to each member, by step; all still wait for the first."""
+    manifest, starts = w.hand_out(w.packages(), w.asked)
+    before = {name: bank.kept for name, bank in w.banks.items()}
+    uploads = {name: bank.upload(starts[name], w.asked) for name, bank in w.banks.items()}
+    message = survive(manifest.context(), uploads)
+    signatures = [Agreement.decode(bank.agree(message)).signature for bank in w.banks.values()]
+    for name, bank in w.banks.items():
+        bank.kept = before[name]
+    last = encode_request(Reveal(manifest.context(), w.names, w.names, tuple(signatures)))
+    return {name: {"start": starts[name], "survive": message, "reveal": last} for name in w.names}
+
+
 def signed_upload(bank: Bank, upload: Upload, asked: Asked) -> bytes:
     """An upload with something else in it, under a receipt that its member has signed."""
     words = asked.ring.unpack(upload.vector, asked.dim)
