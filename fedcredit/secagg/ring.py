@@ -81,8 +81,9 @@ class Ring:
         [-5, 0, 8388607]
         """
         size = words.dtype.itemsize
-        signed, up = np.dtype(f"<i{size}"), 8 * size - self.bits
-        return (words << up).view(signed).astype(np.int64) >> up
+        up = 8 * size - self.bits
+        # What numpy has computed is in the host's own byte order, whatever that of its terms was.
+        return (words << up).view(f"i{size}").astype(np.int64) >> up
 
     def checksum(self, words: Words) -> tuple[int, int]:
         """Fletcher's two sums modulo 2^bits: of the words, and of each times its place from 1.
@@ -98,7 +99,7 @@ class Ring:
         plain = placed = 0
         for start in range(0, words.size, _BLOCK):
             part = words[start : start + _BLOCK]
-            summed = int(part.sum(dtype=self.word))
+            summed = int(part.sum(dtype=self.word.type))
             plain += summed
             placed += start * summed + int(np.dot(part, places[: part.size]))
         return plain % (1 << self.bits), placed % (1 << self.bits)
