@@ -10,9 +10,13 @@ import inspect
 import sys
 from collections.abc import Callable
 from textwrap import dedent
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 
-__all__ = ["without"]
+import pytest
+
+from tests.adversaries.secagg_made import plant
+
+__all__ = ["leave_out", "without"]
 
 
 def without(function: Callable[..., object], *changes: tuple[str, str]) -> FunctionType:
@@ -37,3 +41,23 @@ def without(function: Callable[..., object], *changes: tuple[str, str]) -> Funct
     faulty = FunctionType(code, names, function.__name__, function.__defaults__)
     faulty.__kwdefaults__ = function.__kwdefaults__
     return faulty
+
+
+def leave_out(patch: pytest.MonkeyPatch, module: ModuleType, *changes: tuple[str, str]) -> None:
+    """Plant a function of a module without some of its text: the one in which it stands.
+
+    Args:
+        patch: undoes it.
+        module: of the product.
+        changes: see `without`; the first names the function.
+    """
+    text = changes[0][0]
+    places = [
+        one
+        for one in vars(module).values()
+        if isinstance(one, FunctionType)
+        and one.__module__ == module.__name__
+        and text in inspect.getsource(one)
+    ]
+    assert len(places) == 1, f"{text!r} stands in {len(places)} functions: plant another fault"
+    plant(patch, places[0].__name__, without(places[0], *changes))

@@ -18,7 +18,7 @@ from fedcredit.secagg.packages import Package, decode_header
 from fedcredit.secagg.ring import Ring
 from fedcredit.secagg.server import Aborted, Gathering
 from tests.adversaries.coordinator_attacks import Attack, first, requests_of_a_turn
-from tests.adversaries.planted import without
+from tests.adversaries.planted import leave_out
 from tests.adversaries.secagg_made import MOST_BYTES, TURN, Bank, World, answered, plant, world
 
 ANNOUNCED: Final = tuple(tag + b"\x00\x20\0\0" for tag in (b"t", b"m", b"b"))  # 2 097 152
@@ -232,6 +232,5 @@ def test_the_coordinator_keeps_no_more_of_a_message_than_belongs_in_it(
     """Where there is no limit, nor a length of parcels, it keeps 4 MiB that a member added."""
     assert not is_kept(world())
     plant(monkeypatch, "_PACKAGE_ENVELOPE_BYTES", 1 << 30)
-    unmeasured = without(server.receive_package, ("or len(package.parcels) != size", ""))
-    monkeypatch.setattr(server, "receive_package", unmeasured)
+    leave_out(monkeypatch, server, ("or len(package.parcels) != size", ""))
     assert is_kept(world())

@@ -18,7 +18,7 @@ from fedcredit.secagg.shamir import SHARE_BYTES
 from fedcredit.secagg.signed import shares_digest
 from fedcredit.units import InstitutionId
 from tests.adversaries.coordinator_attacks import Attack, first, uploaded
-from tests.adversaries.planted import without
+from tests.adversaries.planted import leave_out
 from tests.adversaries.secagg_made import (
     MOST_BYTES,
     TURN,
@@ -63,15 +63,11 @@ def test_a_list_without_a_receipt_for_each_survivor_is_not_signed(
 ) -> None:
     """A4; where receipts are not counted, who has none passes for a survivor."""
     attack = receipts_left_out(*kept)
-    uncounted = without(
-        client.agree,
-        ("len(message.receipts) != len(message.survivors)", "False"),
-        ("strict=True", "strict=False"),
-    )
 
     assert not attack(world())
     assert receipts_left_out(0, 1, 2, 3, 4)(world())
-    plant(monkeypatch, "agree", uncounted)
+    uncounted = ("len(message.receipts) != len(message.survivors)", "False")
+    leave_out(monkeypatch, client, uncounted, ("strict=True", "strict=False"))
     assert attack(world())
 
 
@@ -191,8 +187,7 @@ def test_an_honest_coordinator_keeps_the_first_of_two_packages(
 ) -> None:
     """B4; where it does not look whether it has one, the second counts."""
     assert not second_package_counts(world())
-    forgetful = without(server.receive_package, ("if sender in state.packages:", "if False:"))
-    monkeypatch.setattr(server, "receive_package", forgetful)
+    leave_out(monkeypatch, server, ("if sender in state.packages:", "if False:"))
     assert second_package_counts(world())
 
 
@@ -220,6 +215,5 @@ def test_a_member_does_not_mask_a_vector_of_another_length(
     """B5; where the shape is not looked at, it does."""
     assert not vector_of_another_length_leaves(world(), size)
     assert vector_of_another_length_leaves(world(), 6)
-    careless = without(client.mask, ("value.shape != (asked.dim,)", "False"))
-    plant(monkeypatch, "mask", careless)
+    leave_out(monkeypatch, client, ("value.shape != (asked.dim,)", "False"))
     assert vector_of_another_length_leaves(world(), size)
