@@ -34,6 +34,7 @@ from fedcredit.secagg.signed import (
     write_tag,
 )
 from fedcredit.units import InstitutionId
+from tests.adversaries.laid_open import forged_reveal, recovered, shares_of, survive
 from tests.adversaries.secagg_made import (
     MOST_BYTES,
     TURN,
@@ -42,12 +43,8 @@ from tests.adversaries.secagg_made import (
     World,
     answered,
     asked_of,
-    forged_reveal,
     impostor,
     publics_of,
-    recovered,
-    shares_of,
-    survive,
     world,
 )
 

@@ -18,6 +18,7 @@ from fedcredit.secagg.shamir import SHARE_BYTES
 from fedcredit.secagg.signed import shares_digest
 from fedcredit.units import InstitutionId
 from tests.adversaries.coordinator_attacks import Attack, first, uploaded
+from tests.adversaries.laid_open import survive
 from tests.adversaries.planted import leave_out
 from tests.adversaries.secagg_made import (
     MOST_BYTES,
@@ -29,7 +30,6 @@ from tests.adversaries.secagg_made import (
     everything_is_signed,
     plant,
     publics_of,
-    survive,
     world,
 )
 

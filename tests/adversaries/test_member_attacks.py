@@ -38,6 +38,7 @@ from fedcredit.secagg.signed import (
 )
 from fedcredit.units import InstitutionId
 from tests.adversaries.coordinator_attacks import OTHER_TURN, Attack, package_of, signed_upload
+from tests.adversaries.laid_open import survive
 from tests.adversaries.secagg_made import (
     MOST_BYTES,
     TURN,
@@ -46,7 +47,6 @@ from tests.adversaries.secagg_made import (
     World,
     answered,
     plant,
-    survive,
     world,
 )
 
