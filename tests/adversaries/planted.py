@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
-from textwrap import dedent
 from types import CodeType, FunctionType, ModuleType
 
 import pytest
@@ -27,7 +26,7 @@ def without(function: Callable[..., object], *changes: tuple[str, str]) -> Funct
         changes: what stands in its source just once, and what stands there instead.
     """
     assert isinstance(function, FunctionType)
-    source = dedent(inspect.getsource(function))
+    source = inspect.getsource(function)
     for text, instead in changes:
         assert source.count(text) == 1, f"{text!r} is not there any more: plant another fault"
         source = source.replace(text, instead)
