@@ -81,10 +81,11 @@ class Ring:
         [-5, 0, 8388607]
         """
         size = words.dtype.itemsize
-        signed, up = np.dtype(f"<i{size}"), 8 * size - self.bits
+        up = 8 * size - self.bits
+        # What numpy has computed is in the host's own byte order, whatever that of its terms was.
         if not up:  # every pass over a million numbers counts
-            return words.view(signed).astype(np.int64)
-        return ((words << up).view(signed) >> up).astype(np.int64)
+            return words.view(words.dtype.str.replace("u", "i")).astype(np.int64)
+        return ((words << up).view(f"i{size}") >> up).astype(np.int64)
 
     def checksum(self, words: Words) -> tuple[int, int]:
         """Fletcher's two sums modulo 2^bits: of the words, and of each times its place from 1.
@@ -100,7 +101,7 @@ class Ring:
         plain = placed = 0
         for start in range(0, words.size, _BLOCK):
             part = words[start : start + _BLOCK]
-            summed = int(part.sum(dtype=self.word))
+            summed = int(part.sum(dtype=self.word.type))
             plain += summed
             placed += start * summed
             column[: part.size] += part

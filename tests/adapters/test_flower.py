@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import inspect
-import json
 import logging
-import os
-import subprocess
-import sys
 from collections.abc import Iterable
 from importlib.metadata import version
-from pathlib import Path
 
 import pytest
 from flwr.app import ConfigRecord, Context, Error, Message, Metadata, RecordDict
@@ -52,8 +47,6 @@ from fedcredit.secagg.messages import Start, decode_request
 from fedcredit.units import InstitutionId
 from tests.federation.books import entries
 from tests.federation.made import NAMES, Party, learner, parties, plan, roster
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def conduct(
@@ -376,48 +369,3 @@ def test_bytes_go_through_as_they_are() -> None:
         return Message(message.content, reply_to=message)
 
     assert asked(app, list(NAMES), NAMES) == [Answer(name, b"question") for name in NAMES]
-
-
-# ---------------------------------------------------------------------------- isolation
-
-WATCHED = """
-import json, os, sys
-opened, asked, started = [], [], []
-
-def watch(event, details):
-    if event == "socket.connect" or event == "socket.bind":
-        opened.append(repr(details[1]))
-    elif event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"):
-        asked.append(repr(details))
-    elif event in ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.system"):
-        started.append(repr(details[:2]))
-
-sys.addaudithook(watch)
-from fedcredit.adapters.flower import run_in_process
-from tests.federation.made import learner, parties, plan, roster
-result = run_in_process(plan(), learner(), parties(plan()), roster(plan()))
-switches = {name: value for name, value in os.environ.items() if name.startswith("FLWR_")}
-print(json.dumps([len(result.rounds), opened, asked, started, switches, "ray" in sys.modules]))
-"""
-
-
-def test_a_study_in_one_process_opens_no_connection(tmp_path: Path) -> None:
-    """No socket, no name looked up, no process started; Flower's own habits are switched off."""
-    environment = {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "PATH": os.environ["PATH"]}
-    answer = subprocess.run(
-        [sys.executable, "-c", WATCHED],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    rounds, opened, asked_for, started, switches, ray = json.loads(answer.stdout)
-    assert rounds == 4
-    assert (opened, asked_for, started, ray) == ([], [], [], False)
-    assert switches == {
-        "FLWR_TELEMETRY_ENABLED": "0",
-        "FLWR_DISABLE_UPDATE_CHECK": "1",
-        "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
-    }
-    assert list(tmp_path.iterdir()) == []

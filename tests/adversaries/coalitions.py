@@ -29,6 +29,7 @@ from fedcredit.secagg.packages import (
 )
 from fedcredit.secagg.shamir import combine, weights_at_zero
 from fedcredit.units import InstitutionId
+from tests.adversaries.laid_open import shares_of, survive, unmasked
 from tests.adversaries.secagg_made import (
     MOST_BYTES,
     TURN,
@@ -36,9 +37,6 @@ from tests.adversaries.secagg_made import (
     World,
     answered,
     publics_of,
-    shares_of,
-    survive,
-    unmasked,
 )
 
 Shares = dict[InstitutionId, tuple[int, int]]

@@ -34,6 +34,7 @@ from fedcredit.secagg.signed import (
     write_tag,
 )
 from fedcredit.units import InstitutionId
+from tests.adversaries.laid_open import forged_reveal, recovered, shares_of, survive
 from tests.adversaries.secagg_made import (
     MOST_BYTES,
     TURN,
@@ -42,12 +43,8 @@ from tests.adversaries.secagg_made import (
     World,
     answered,
     asked_of,
-    forged_reveal,
     impostor,
     publics_of,
-    recovered,
-    shares_of,
-    survive,
     world,
 )
 
@@ -71,6 +68,19 @@ def uploaded(w: World) -> tuple[bytes, dict[InstitutionId, bytes]]:
     """An honest turn up to the uploads: its context, and what each member sent."""
     manifest, starts = w.hand_out(w.packages(), w.asked)
     return manifest.context(), {n: b.upload(starts[n], w.asked) for n, b in w.banks.items()}
+
+
+def requests_of_a_turn(w: World) -> dict[InstitutionId, dict[str, bytes]]:
+    """What an honest coordinator sends to each member, by step; all still wait for the first."""
+    manifest, starts = w.hand_out(w.packages(), w.asked)
+    before = {name: bank.kept for name, bank in w.banks.items()}
+    uploads = {name: bank.upload(starts[name], w.asked) for name, bank in w.banks.items()}
+    message = survive(manifest.context(), uploads)
+    signatures = [Agreement.decode(bank.agree(message)).signature for bank in w.banks.values()]
+    for name, bank in w.banks.items():
+        bank.kept = before[name]
+    last = encode_request(Reveal(manifest.context(), w.names, w.names, tuple(signatures)))
+    return {name: {"start": starts[name], "survive": message, "reveal": last} for name in w.names}
 
 
 def signed_upload(bank: Bank, upload: Upload, asked: Asked) -> bytes:

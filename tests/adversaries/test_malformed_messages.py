@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
@@ -11,10 +10,7 @@ import numpy as np
 import pytest
 
 from fedcredit.codec import Value, decode, encode
-from fedcredit.errors import PeerError
 from fedcredit.secagg.messages import (
-    Agreement,
-    Reveal,
     Start,
     decode_request,
     encode_request,
@@ -32,8 +28,8 @@ from fedcredit.secagg.server import (
     receive_package,
     receive_upload,
 )
-from tests.adversaries.coordinator_attacks import first
-from tests.adversaries.secagg_made import TURN, Bank, World, answered, plant, survive, world
+from tests.adversaries.coordinator_attacks import first, requests_of_a_turn
+from tests.adversaries.secagg_made import TURN, Bank, World, answered, plant, world
 
 CRASHES: Final = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError)
 ODD: Final[tuple[Value, ...]] = (
@@ -51,20 +47,6 @@ ODD: Final[tuple[Value, ...]] = (
     (b"",),
     {},
 )
-ANNOUNCED: Final = (b"t\xff\xff\xff\xff", b"m\xff\xff\xff\xff", b"b\xff\xff\xff\xff")
-
-
-def three_requests(w: World) -> dict[str, bytes]:
-    """What an honest coordinator sends to the first member in a turn."""
-    manifest, starts = w.hand_out(w.packages(), w.asked)
-    before = {name: bank.kept for name, bank in w.banks.items()}
-    uploads = {name: bank.upload(starts[name], w.asked) for name, bank in w.banks.items()}
-    message = survive(manifest.context(), uploads)
-    signatures = [Agreement.decode(bank.agree(message)).signature for bank in w.banks.values()]
-    for name, bank in w.banks.items():
-        bank.kept = before[name]
-    last = Reveal(manifest.context(), w.names, w.names, tuple(signatures))
-    return {"start": starts[w.names[0]], "survive": message, "reveal": encode_request(last)}
 
 
 def cut(data: bytes) -> Iterator[bytes]:
@@ -124,7 +106,7 @@ def crashes(bank: Bank, take: Callable[[bytes], object], messages: Iterator[byte
 
 def member_falls(w: World) -> bool:
     """Wrong starts, lists and requests for shares, each where the right one would be taken."""
-    bank, requests = first(w), three_requests(w)
+    bank, requests = first(w), requests_of_a_turn(w)[w.names[0]]
     request = decode_request(requests["start"])
     assert isinstance(request, Start)
     manifests = (
@@ -199,43 +181,3 @@ def test_a_malformed_message_is_one_peer_error_and_changes_nothing(
     assert not falls(world())
     plant(monkeypatch, "fields_of", fields_of_anything)
     assert falls(world())
-
-
-@pytest.mark.parametrize("kind", ["start", "survive", "reveal"])
-def test_a_message_that_was_cut_or_has_something_after_it_is_refused(kind: str) -> None:
-    w = world()
-    requests = three_requests(w)
-    bank = first(w)
-    steps = {
-        "start": lambda data: bank.upload(data, w.asked),
-        "survive": bank.agree,
-        "reveal": bank.reveal,
-    }
-    for before in ("start", "survive"):
-        if before == kind:
-            break
-        steps[before](requests[before])
-
-    assert not any(answered(lambda d=data: steps[kind](d), bank) for data in cut(requests[kind]))  # type: ignore[misc]
-    assert answered(lambda: steps[kind](requests[kind]), bank)
-
-
-@pytest.mark.parametrize("data", ANNOUNCED, ids=["a tuple", "a mapping", "bytes"])
-def test_what_is_announced_takes_no_memory(data: bytes) -> None:
-    """A message of a few bytes that announces four billion parts."""
-    bank = first(world())
-    tracemalloc.start()
-    try:
-        with pytest.raises(PeerError):
-            bank.agree(data)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-
-    assert peak < 1 << 20
-
-
-def test_a_message_of_more_than_128_mib_is_refused_unread() -> None:
-    bank = first(world())
-    with pytest.raises(PeerError, match="expected at most"):
-        bank.agree(bytes((1 << 27) + 1))

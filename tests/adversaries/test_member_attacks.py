@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 import pytest
 
-from fedcredit.errors import LocalError
 from fedcredit.secagg.dealing import (
     deal,
 )
@@ -21,7 +20,6 @@ from fedcredit.secagg.messages import (
 from fedcredit.secagg.opening import (
     Opened,
     Opening,
-    open_sum,
 )
 from fedcredit.secagg.packages import (
     decode_header,
@@ -40,6 +38,7 @@ from fedcredit.secagg.signed import (
 )
 from fedcredit.units import InstitutionId
 from tests.adversaries.coordinator_attacks import OTHER_TURN, Attack, package_of, signed_upload
+from tests.adversaries.laid_open import survive
 from tests.adversaries.secagg_made import (
     MOST_BYTES,
     TURN,
@@ -48,7 +47,6 @@ from tests.adversaries.secagg_made import (
     World,
     answered,
     plant,
-    survive,
     world,
 )
 
@@ -237,31 +235,6 @@ def test_a_false_share_is_named_and_the_sum_is_exact_with_those_that_come_later(
     assert false_share_revealed(world(6), lost=lost)
 
 
-def test_shares_that_are_not_signed_by_their_sender_are_not_taken() -> None:
-    """B2: nobody can be made a liar by another."""
-    w = world()
-    collecting = w.collected(w.packages(), w.names)
-    altered = []
-
-    def spoil(name: InstitutionId, reply: bytes) -> bytes:
-        shares = Shares.decode(reply)
-        altered.append(name)
-        return replace(shares, blinds=shares.blinds[::-1]).encode()
-
-    assert not answered(lambda: w.finish(collecting, spoil))
-    assert altered == [w.names[0]]
-
-
-def test_a_holder_that_lied_leaves_a_turn_open_until_enough_others_have_come() -> None:
-    """B2: with t shares of which one is false there is no sum, and no blame for a dealer."""
-    w = world(5, 5)
-    result = w.finish(w.collected(w.packages(), w.names), lying(second(w)))
-
-    assert isinstance(result, Opening)
-    assert result.liars == (second(w).name,)
-    assert open_sum(result) is result
-
-
 # ----------------------------------------------------------------------------- B4, B6: two packages
 
 
@@ -288,17 +261,6 @@ def test_members_who_were_shown_two_packages_sign_nothing(monkeypatch: pytest.Mo
     assert not two_packages(world())
     plant(monkeypatch, "header_digest", bound_to_nothing)
     assert two_packages(world())
-
-
-def test_an_honest_coordinator_keeps_the_first_of_two_packages() -> None:
-    """B4."""
-    w = world()
-    one, other = second(w).package(), second(w).package()
-    state = receive_package(Gathering(w.session, TURN), second(w).name, one)
-
-    assert not answered(lambda: receive_package(state, second(w).name, other))
-    assert not answered(lambda: receive_package(state, second(w).name, one))
-    assert state.packages[second(w).name].package.encode() == one
 
 
 def own_old_package(w: World) -> bool:
@@ -345,16 +307,6 @@ def test_a_vector_of_another_length_is_refused() -> None:
     assert Ring(32).packed_bytes(world().asked.dim) == 24
     assert not vector_of_another_length(world())
     assert vector_of_another_length(world(), bytes_expected=20)
-
-
-def test_a_member_does_not_mask_a_vector_of_another_length() -> None:
-    """B5: its own mistake, before anything is sent."""
-    w = world()
-    second(w).value = np.zeros(7, np.int64)
-    _, starts = w.hand_out(w.packages(), w.asked)
-
-    with pytest.raises(LocalError, match="the manifest says 6"):
-        second(w).upload(starts[second(w).name], w.asked)
 
 
 def test_a_vector_out_of_range_is_added_as_it_is_and_nobody_notices() -> None:

@@ -27,6 +27,7 @@ from fedcredit.secagg.signed import (
 from fedcredit.units import InstitutionId
 from tests.adversaries.coalitions import Turn, somebody_is_read, turn_of, two_lists_are_signed
 from tests.adversaries.coordinator_attacks import Attack, first, uploaded
+from tests.adversaries.laid_open import forged_reveal, recovered, shares_of, survive, unmasked
 from tests.adversaries.secagg_made import (
     MOST_BYTES,
     Names,
@@ -34,14 +35,9 @@ from tests.adversaries.secagg_made import (
     answered,
     asked_of,
     everything_is_signed,
-    forged_reveal,
     nothing,
     plant,
     publics_of,
-    recovered,
-    shares_of,
-    survive,
-    unmasked,
     world,
 )
 

@@ -229,21 +229,6 @@ def test_no_key_share_or_number_leaves_a_member(monkeypatch: pytest.MonkeyPatch)
     assert secret_is_sent(world())
 
 
-def test_what_is_printed_of_a_state_shows_nothing_of_it() -> None:
-    """C4: in a log or in an error's text."""
-    w = world()
-    packages = w.packages()
-    secrets = list(secrets_of(w))
-    texts = [repr(bank.identity) + repr(bank.dealt()) for bank in w.banks.values()]
-    w.collected(packages, w.names)
-    secrets += shares_of_keys(w, (0, 1))
-    texts += [repr(bank.holding()) + repr(bank.holding().states) for bank in w.banks.values()]
-    shown = "".join(texts)
-
-    assert not [one for one in secrets if one.hex() in shown or repr(one)[2:-1] in shown]
-    assert not [one for one in secrets if str(int.from_bytes(one, "big")) in shown]
-
-
 def vault_still_has_keys(w: World) -> bool:
     """C5: whether a vault gives up a key or a share of one after the last step."""
     packages = w.packages()

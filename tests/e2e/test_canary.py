@@ -4,7 +4,8 @@ Real commands run in processes of their own, over CSV and Parquet, with sound ta
 with broken ones; all that they print and every file that they leave is searched, for each
 value as text and as numbers are held in memory. Then a study in this process is listened
 to, so that every byte of every message and book is searched too. A search that finds
-nothing proves nothing, so the last tests plant values where none may be, and find them.
+nothing proves nothing, so `test_canary_search.py` plants values where none may be, and finds
+them.
 
 Drafting is given persons, ids and numbers only: a draft may list the categories of a
 column, marked as a draft, because a person must look at them before a study may use them.
@@ -12,22 +13,14 @@ column, marked as a draft, because a person must look at them before a study may
 
 from __future__ import annotations
 
-import base64
 import logging
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
-from typing import Any, Final
 
-import numpy as np
 import polars as pl
 import pytest
-from numpy.typing import NDArray
 
 from fedcredit.adapters.tables import open_table
 from fedcredit.data.records import Records
@@ -47,271 +40,20 @@ from fedcredit.models.queries import Query
 from fedcredit.privacy.sums import BoundedSum
 from fedcredit.report.folder import FILES
 from fedcredit.units import InstitutionId
+from tests.e2e.canaries import ALL, FLOATS, INTS, MARK, TEXTS, clean, found
+from tests.e2e.planted_tables import (
+    NAMES,
+    ROWS,
+    SCHEMA,
+    STUDY,
+    Workplace,
+    broken,
+    institutions,
+    parquet,
+    table,
+)
 from tests.federation.books import MemoryBook
 from tests.federation.made import Stream, joined, roster
-
-ROOT = Path(__file__).resolve().parents[2]
-ROWS: Final = 1500  # of each of three institutions
-NAMES: Final = tuple(InstitutionId(f"bank-{letter}") for letter in "abc")
-
-# ------------------------------------------------------------------------------- the values
-
-MARK: Final = "zq7canary"
-COUNTS: Final = {"person": 250, "loan": 250, "town": 150, "note": 100}
-PLANTED_FLOATS: Final = 150
-PLANTED_INTS: Final = 100
-
-_draw = np.random.default_rng(20_261_123)
-TEXTS: Final = {
-    column: tuple(f"{MARK}{column}{at:03}" for at in range(count))
-    for column, count in COUNTS.items()
-}
-# Seven digits, the last of them not 0: 1000.001 to 9999.999.
-FLOATS: Final = tuple(
-    float(f"{whole}.{part:02}{last}")
-    for whole, part, last in zip(
-        _draw.choice(np.arange(1_000, 10_000), PLANTED_FLOATS, replace=False),
-        _draw.integers(0, 100, PLANTED_FLOATS),
-        _draw.integers(1, 10, PLANTED_FLOATS),
-        strict=True,
-    )
-)
-# Ten digits, so that no count, cost or sum of the program's own is like them; int32 holds them.
-INTS: Final = tuple(
-    int(one) for one in 1_200_000_001 + 2 * _draw.choice(400_000_000, PLANTED_INTS, replace=False)
-)
-ALL: Final = (*(text for texts in TEXTS.values() for text in texts), *FLOATS, *INTS)
-
-# ------------------------------------------------------------------------------- the search
-
-# Plain numbers; with thousands apart; with a decimal comma. Never a part of a longer number.
-_TOKENS: Final = tuple(
-    re.compile(rb"(?<!\d)(?<!\d\.)" + form + rb"(?!\d)")
-    for form in (
-        rb"\d+(?:\.\d+)?(?:[eE][-+]?\d+)?",
-        rb"(?<!\d,)\d{1,3}(?:[.,]\d{3})+",
-        rb"(?<!\d,)\d{4},\d{3}(?![.,]\d)",
-    )
-)
-_WIDE: Final = ("<f8", ">f8", "<i8", ">i8")
-_NARROW: Final = ("<f4", ">f4", "<i4", ">i4")
-
-
-def text_forms(number: float) -> set[bytes]:
-    """A number as people and programs write it."""
-    forms = {repr(number), f"{number:,}", f"{number:.6e}", f"{number:.3f}", f"{number:.6f}"}
-    forms |= {f"{number:,}".translate(str.maketrans(",.", ".,")), repr(number).replace(".", ",")}
-    return {form.encode() for form in forms}
-
-
-def byte_forms(kinds: Sequence[str]) -> Mapping[int, str]:
-    """Each number as it lies in memory, read as a little-endian integer."""
-    forms = {}
-    for number in (*FLOATS, *INTS):
-        for kind in kinds:
-            if kind[1] == "f" or isinstance(number, int):
-                data = np.array([number]).astype(kind).tobytes()
-                forms[int.from_bytes(data, "little")] = f"{number} as {kind}"
-    return forms
-
-
-NUMBERS: Final = {form: str(number) for number in (*FLOATS, *INTS) for form in text_forms(number)}
-WIDE: Final = byte_forms(_WIDE)
-NARROW: Final = byte_forms(_NARROW)
-KNOWN: Final[Mapping[int, NDArray[Any]]] = {
-    4: np.array(sorted(NARROW), dtype=np.uint32),
-    8: np.array(sorted(WIDE), dtype=np.uint64),
-}
-
-
-def mark_forms(mark: str) -> Iterator[bytes]:
-    """What every planted text begins with, in the encodings that hide it."""
-    plain = mark.encode()
-    yield from (plain, plain.upper(), mark.encode("utf-16-le"), mark.encode("utf-16-be"))
-    yield from (plain.hex().encode(), plain.hex().upper().encode())
-    for before in range(3):  # base64 of the middle, wherever the text begins
-        encoded = base64.b64encode(b"\0" * before + plain)
-        yield encoded[4 if before else 0 : len(encoded) - 4]
-
-
-MARKS: Final = tuple(mark_forms(MARK))
-
-
-def aligned(data: bytes, width: int) -> Iterator[NDArray[Any]]:
-    """All runs of ``width`` bytes as integers, from each offset."""
-    for offset in range(width):
-        size = (len(data) - offset) // width
-        if size > 0:
-            yield np.frombuffer(data, np.dtype(f"<u{width}"), size, offset)
-
-
-def hits(data: bytes, forms: Mapping[int, str], width: int) -> list[str]:
-    """Numbers in memory's form."""
-    out: list[str] = []
-    for run in aligned(data, width):
-        out += [forms[int(value)] for value in run[np.isin(run, KNOWN[width])]]
-    return out
-
-
-def found(data: bytes) -> list[str]:
-    """Planted values in ``data``: texts, numbers as text, numbers in eight bytes."""
-    out = [f"text {form!r}" for form in MARKS if form in data]
-    tokens = {token for form in _TOKENS for token in form.findall(data)}
-    out += [f"{NUMBERS[token]} as text" for token in tokens & NUMBERS.keys()]
-    return out + hits(data, WIDE, 8)
-
-
-def clean(streams: Iterable[tuple[str, bytes]]) -> None:
-    """Assert that nothing is found.
-
-    Four bytes are few: in a megabyte of fresh noise one of the 700 forms turns up by chance
-    one time in six. A column that leaks shows all of its values, so five are too many.
-    """
-    narrow: list[str] = []
-    for name, data in streams:
-        assert found(data) == [], name
-        narrow += [f"{name}: {hit}" for hit in hits(data, NARROW, 4)]
-    assert len(narrow) < 5, narrow
-
-
-# ------------------------------------------------------------------------------- the tables
-
-SCHEMA = """
-name = "small"
-version = 1
-description = "made up"
-person = "person"
-ids = ["loan"]
-
-[label]
-column = "bad"
-good = ["0"]
-bad = ["1"]
-definition = "a made-up outcome"
-outcome_months = 12
-
-[[column]]
-kind = "numeric"
-name = "income"
-unit = "EUR"
-low = 0
-high = 10000
-cells = 16
-direction = "risk-down"
-
-[[column]]
-kind = "numeric"
-name = "turnover"
-unit = "EUR"
-low = 1
-high = 2000000000
-spacing = "log"
-cells = 16
-
-[[column]]
-kind = "categorical"
-name = "town"
-categories = ["north", "south"]
-other = true
-"""
-STUDY = """
-name = "A small study"
-purpose = "a test"
-learner = "boosting"
-salt = "00112233445566778899aabbccddeeff"
-seed = "ffeeddccbbaa99887766554433221100"
-schema = "schema.toml"
-"""
-
-
-def table(part: int) -> pl.DataFrame:
-    """One institution's rows: each third planted value stands in it, and in one row only."""
-    draw = np.random.default_rng(part)
-    income = draw.uniform(0, 10_000, ROWS)
-    columns: dict[str, list[object]] = {
-        "loan": [f"loan-{part}-{at}" for at in range(ROWS)],
-        "person": [f"person-{part}-{at}" for at in range(ROWS)],
-        "bad": (draw.random(ROWS) < 0.4 - income / 30_000).astype(int).tolist(),
-        "income": income.round(1).tolist(),
-        "turnover": draw.integers(1, 1000, ROWS).tolist(),
-        "town": [("north", "south")[at % 2] for at in range(ROWS)],
-        "note": ["" for _ in range(ROWS)],
-    }
-    kinds: dict[str, Sequence[object]] = {**TEXTS, "income": FLOATS, "turnover": INTS}
-    for start, (name, values) in enumerate(kinds.items()):
-        for at, value in enumerate(values[part::3]):
-            columns[name][7 * start + at] = value
-    return pl.DataFrame(columns)
-
-
-def broken(part: int) -> pl.DataFrame:
-    """The same rows with texts among numbers, undeclared outcomes, gaps and repeated ids."""
-    whole = table(part)
-    persons = whole["person"].to_list()
-    return whole.with_columns(
-        person=pl.Series([persons[0] if at % 3 else None for at in range(ROWS)]),
-        loan=pl.Series([persons[at // 2 % 80] for at in range(ROWS)]),
-        income=pl.Series(
-            [str(FLOATS[at % PLANTED_FLOATS]) for at in range(ROWS - 2)] + persons[:2]
-        ),
-        bad=pl.Series([("0", "1", "", persons[at % 80])[at % 4] for at in range(ROWS)]),
-    )
-
-
-@dataclass
-class Workplace:
-    """A folder in which commands run, with all that they have said."""
-
-    folder: Path
-    given: set[Path] = field(default_factory=set)
-    said: list[tuple[str, bytes]] = field(default_factory=list)
-
-    def give(self, name: str, data: bytes) -> None:
-        """Put a file there that is ours, and is not searched."""
-        path = self.folder / "work" / name
-        path.write_bytes(data)
-        self.given.add(path)
-
-    def run(self, *words: str) -> int:
-        """Run the program, and keep what it prints."""
-        environment = {
-            "PYTHONPATH": str(ROOT),
-            "PATH": os.environ["PATH"],
-            "HOME": str(self.folder / "home"),
-            "TMPDIR": str(self.folder / "scratch"),
-            "OMP_NUM_THREADS": "1",
-        }
-        done = subprocess.run(
-            [sys.executable, "-m", "fedcredit.cli.main", *words],
-            env=environment,
-            cwd=self.folder / "work",
-            capture_output=True,
-            check=False,
-        )
-        self.said.append((" ".join(words), done.stdout + b"\n" + done.stderr))
-        return done.returncode
-
-    def files(self) -> Iterator[tuple[str, bytes]]:
-        """Every file that is not ours; a table in Parquet also as text, as it is compressed."""
-        for path in sorted(self.folder.rglob("*")):
-            if path.is_file() and path not in self.given:
-                yield str(path), path.read_bytes()
-                if path.suffix == ".parquet":
-                    yield f"{path} as text", pl.read_parquet(path).write_csv().encode()
-
-    def everything(self) -> Iterator[tuple[str, bytes]]:
-        """All that was said and written."""
-        yield from self.said
-        yield from self.files()
-
-
-def institutions(*sources: str) -> bytes:
-    """A study file with tables of these names."""
-    lines = "".join(
-        f'\n[[institutions]]\nname = "{name}"\ntable = "{source}"\n'
-        for name, source in zip(NAMES, sources, strict=False)
-    )
-    return (STUDY + lines).encode()
 
 
 @pytest.fixture
@@ -328,13 +70,6 @@ def place(tmp_path: Path) -> Workplace:
     out.give("c2.parquet", parquet(frames[2].tail(ROWS - 700)))
     out.give("study.toml", institutions("a.csv", "b.parquet", "c?.parquet"))
     return out
-
-
-def parquet(frame: pl.DataFrame) -> bytes:
-    """A table as the bytes of a Parquet file, not compressed."""
-    data = BytesIO()
-    frame.write_parquet(data, compression="uncompressed")
-    return data.getvalue()
 
 
 # ------------------------------------------------------------------------------- the commands
@@ -517,49 +252,7 @@ def test_an_error_that_quotes_a_row_stays_where_it_arose(
     clean([("the error", f"{problem} {problem!r} {problem.args} {problem.remedy}".encode())])
 
 
-# ------------------------------------------------------------------------------- the controls
-
-
-def test_every_value_is_found_in_a_log_line() -> None:
-    """As it is, and within a sentence or a JSON object."""
-    for value in ALL:
-        text = value if isinstance(value, str) else repr(value)
-        for line in (f'row {{"value": {text}, "n": 3}}', f"x={text}."):
-            assert found(line.encode()), line
-
-
-@pytest.mark.parametrize("kind", [*_WIDE, *_NARROW])
-def test_every_number_is_found_in_a_message(kind: str) -> None:
-    """Of eight bytes one is enough, wherever it stands; of four bytes a column is."""
-    numbers = [one for one in (*FLOATS, *INTS) if kind[1] == "f" or isinstance(one, int)]
-    pieces = [np.array([number]).astype(kind).tobytes() for number in numbers]
-    for at, piece in enumerate(pieces):
-        data = b"\x07" * (at % 9) + piece + b"\x07" * 5
-        assert found(data) if kind in _WIDE else hits(data, NARROW, 4)
-    with pytest.raises(AssertionError):
-        clean([("message", b"\x07" * 3 + b"".join(pieces))])
-
-
-@pytest.mark.parametrize("before", ["", "a", "ab", "abc"])
-def test_a_text_is_found_in_its_encodings(before: str) -> None:
-    text = before + TEXTS["person"][7] + " left"
-    for data in (
-        text.encode(),
-        text.upper().encode(),
-        text.encode("utf-16-le"),
-        text.encode("utf-16-be"),
-        text.encode().hex().encode(),
-        base64.b64encode(text.encode()),
-    ):
-        assert found(data)
-
-
-@pytest.mark.parametrize(
-    "form", ["{:,.3f}", "{:.6e}", "{:.6f}", "EUR {:.3f};", "[{:.3f}, 2)", '"{:.3f}"']
-)
-def test_a_number_is_found_however_it_is_written(form: str) -> None:
-    for number in FLOATS:
-        assert found(form.format(number).encode())
+# ------------------------------------------------------------------------------- the control
 
 
 def test_a_file_that_a_command_leaves_is_searched(place: Workplace) -> None:

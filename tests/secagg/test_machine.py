@@ -30,7 +30,8 @@ from fedcredit.secagg.opening import (
 )
 from fedcredit.secagg.ring import Ring, Words
 from fedcredit.secagg.session import Session
-from tests.secagg.trouble import Step, Story, tell, tell_file
+from tests.secagg.seen import Step
+from tests.secagg.trouble import Story, tell, tell_file
 
 REGRESSIONS: Final = Path(__file__).parent / "regressions"
 EXAMPLES: Final = 1_000

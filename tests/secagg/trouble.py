@@ -15,10 +15,9 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import combinations, permutations
 from pathlib import Path
-from typing import Final, TypeAlias
 
 from fedcredit.errors import PeerError
 from fedcredit.secagg import server
@@ -26,7 +25,6 @@ from fedcredit.secagg.keys import signed_by
 from fedcredit.secagg.messages import (
     Agreement,
     Prepare,
-    Receipt,
     Reveal,
     Shares,
     Start,
@@ -55,44 +53,8 @@ from fedcredit.secagg.signed import (
 )
 from fedcredit.secagg.states import encode_holding
 from fedcredit.units import InstitutionId
+from tests.secagg.seen import COORDINATOR, RINGS, Broken, Letter, Seen, Step
 from tests.secagg.world import World, ask, plain_sum, session_of
-
-Step: TypeAlias = tuple[str, int, int]
-RINGS: Final = (16, 24, 32, 64)
-COORDINATOR: Final = InstitutionId("")
-
-
-@dataclass(frozen=True)
-class Letter:
-    """A message on its way: to a member, or from one (as the receiver is told) to the desk."""
-
-    to: InstitutionId
-    sender: InstitutionId
-    data: bytes
-
-
-@dataclass
-class Seen:
-    """What a coordinator that reads everything has seen."""
-
-    packages: dict[Turn, dict[InstitutionId, bytes]] = field(
-        default_factory=lambda: defaultdict(dict)
-    )
-    receipts: dict[bytes, dict[InstitutionId, Receipt]] = field(
-        default_factory=lambda: defaultdict(dict)
-    )
-    agreed: dict[tuple[bytes, tuple[InstitutionId, ...]], dict[InstitutionId, bytes]] = field(
-        default_factory=lambda: defaultdict(dict)
-    )
-
-
-@dataclass
-class Broken:
-    """What a member has done in a turn: each of these sets may hold so much and no more."""
-
-    masked: set[bytes] = field(default_factory=set)
-    signed: set[tuple[InstitutionId, ...]] = field(default_factory=set)
-    revealed: set[tuple[InstitutionId, int]] = field(default_factory=set)
 
 
 class Story:

@@ -242,8 +242,15 @@ def chacha20_poly1305_seal(key: bytes, nonce: bytes, text: bytes, beside: bytes)
     return sealed + tag.to_bytes(16, "little")
 
 
-KEM_SUITE: Final = b"KEM" + struct.pack(">H", 0x20)  # DHKEM(X25519, HKDF-SHA256)
-HPKE_SUITE: Final = b"HPKE" + struct.pack(">HHH", 0x20, 1, 3)  # HKDF-SHA256, ChaCha20-Poly1305
+def chacha20_poly1305_open(key: bytes, nonce: bytes, sealed: bytes, beside: bytes) -> bytes:
+    text = chacha20_poly1305_seal(key, nonce, sealed[:-16], beside)[:-16]  # the stream once more
+    if chacha20_poly1305_seal(key, nonce, text, beside) != sealed:
+        raise ValueError("a sealed text does not open")
+    return text
+
+
+DHKEM: Final = 0x20  # DHKEM(X25519, HKDF-SHA256)
+KEM_SUITE: Final = b"KEM" + struct.pack(">H", DHKEM)
 
 
 def _labeled_extract(suite: bytes, salt: bytes, label: bytes, secret: bytes) -> bytes:
@@ -261,9 +268,14 @@ def hpke_seal(
     own = x25519(ephemeral)
     shared = _labeled_extract(KEM_SUITE, b"", b"eae_prk", x25519(ephemeral, public))
     shared = _labeled_expand(KEM_SUITE, shared, b"shared_secret", own + public, 32)
-    context = b"\0" + _labeled_extract(HPKE_SUITE, b"", b"psk_id_hash", b"")
-    context += _labeled_extract(HPKE_SUITE, b"", b"info_hash", info)
-    secret = _labeled_extract(HPKE_SUITE, shared, b"secret", b"")
-    key = _labeled_expand(HPKE_SUITE, secret, b"key", context, 32)
-    nonce = _labeled_expand(HPKE_SUITE, secret, b"base_nonce", context, 12)
-    return own + chacha20_poly1305_seal(key, nonce, text, beside)
+    return own + chacha20_poly1305_seal(*hpke_keys(DHKEM, shared, info), text, beside)
+
+
+def hpke_keys(kem: int, shared: bytes, info: bytes) -> tuple[bytes, bytes]:
+    """Key and nonce of the first message in base mode (RFC 9180, 5.1), whatever the KEM."""
+    suite = b"HPKE" + struct.pack(">HHH", kem, 1, 3)  # HKDF-SHA256, ChaCha20-Poly1305
+    context = b"\0" + _labeled_extract(suite, b"", b"psk_id_hash", b"")
+    context += _labeled_extract(suite, b"", b"info_hash", info)
+    secret = _labeled_extract(suite, shared, b"secret", b"")
+    key = _labeled_expand(suite, secret, b"key", context, 32)
+    return key, _labeled_expand(suite, secret, b"base_nonce", context, 12)
