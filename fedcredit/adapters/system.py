@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol, runtime_checkable
 
-__all__ = ["Clock", "StandingClock", "SystemClock", "system_random", "utc_now"]
+__all__ = ["Clock", "StandingClock", "SystemClock", "system_random", "unix_time", "utc_now"]
 
 
 @runtime_checkable
@@ -62,3 +62,12 @@ def system_random(count: int) -> bytes:
 def utc_now() -> str:
     """The time of day for people, such as ``2026-01-31T12:00:00Z``; nothing is ordered by it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def unix_time() -> int:
+    """Whole seconds since 1970, UTC, for what a witness signs.
+
+    >>> unix_time() > 1_700_000_000
+    True
+    """
+    return int(time.time())
