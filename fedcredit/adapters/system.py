@@ -7,14 +7,7 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol, runtime_checkable
 
-__all__ = [
-    "Clock",
-    "StandingClock",
-    "SystemClock",
-    "system_random",
-    "unix_time",
-    "utc_now",
-]
+__all__ = ["Clock", "StandingClock", "SystemClock", "system_random", "unix_time", "utc_now"]
 
 
 @runtime_checkable
@@ -72,5 +65,9 @@ def utc_now() -> str:
 
 
 def unix_time() -> int:
-    """Whole seconds since 1970, UTC."""
+    """Whole seconds since 1970, UTC, for what a witness signs.
+
+    >>> unix_time() > 1_700_000_000
+    True
+    """
     return int(time.time())

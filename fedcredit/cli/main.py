@@ -23,6 +23,7 @@ from fedcredit.cli.demo import demo
 from fedcredit.cli.node import node
 from fedcredit.cli.score import score
 from fedcredit.cli.study import study
+from fedcredit.cli.witness import witness
 from fedcredit.errors import FedCreditError
 
 __all__ = ["app", "main"]
@@ -48,6 +49,7 @@ app.command("score")(score)
 app.add_typer(study, name="study")
 app.add_typer(data, name="data")
 app.add_typer(node, name="node")
+app.add_typer(witness, name="witness")
 
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer hands an option over like this

@@ -34,7 +34,7 @@ _SIZE: Final = re.compile(rb"(0|[1-9][0-9]{0,15})\n").fullmatch
 class Courier(Protocol):
     """Carries a request to a witness and its answer back."""
 
-    def __call__(self, where: str, request: bytes) -> tuple[int, bytes]:
+    def __call__(self, where: str, request: bytes, /) -> tuple[int, bytes]:
         """Carry one request.
 
         Args:

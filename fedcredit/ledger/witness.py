@@ -211,6 +211,7 @@ class Witness:
         """The answer by what is kept now; None if that has changed before it could be given."""
         new, kept = asked.checkpoint, self._store.load(asked.checkpoint.origin)
         last = read_checkpoint(kept.body) if kept else Checkpoint(new.origin, 0, EMPTY_ROOT)
+        before = verify(kept, [self.key]).get(self.key) if kept else None
         if last.origin != new.origin:
             raise IntegrityError(
                 "a witness's store gave back another ledger's checkpoint",
@@ -224,12 +225,10 @@ class Witness:
         if not verify_consistency(last.size, new.size, last.root, new.root, asked.proof):
             self._store.accuse(new.origin, signed)
             return _no(422, "the proof shows no continuation")
-        before = verify(kept, [self.key]).get(self.key) if kept else None
         time_s = max(self._time_s(), before or 0)  # the clock may have been set back
         if before is not None and new == last:
-            time_s = before
-        args = (self.key.name, self._signer, self.key.public)
-        cosignature = cosign(new.body(), time_s, *args)
+            time_s = before  # Ed25519 is deterministic, so the line will be the same
+        cosignature = cosign(new.body(), time_s, self.key.name, self._signer, self.key.public)
         # Kept again even where it is kept already: an earlier attempt to do so may have
         # ended before it was on the disk.
         if not self._store.keep(new.origin, kept, signed.signed_too(cosignature)):

@@ -138,6 +138,9 @@ def test_the_commands_of_the_main_job_are_there() -> None:
         ["node", "roster", "draft"],
         ["node", "roster", "show"],
         ["node", "roster", "sign"],
+        ["witness", "key"],
+        ["witness", "add"],
+        ["witness", "run"],
     ]
 
 
