@@ -9,14 +9,17 @@ import typer
 
 from fedcredit.errors import ConfigError
 
-__all__ = ["bundle", "init", "rotate", "show"]
+__all__ = ["ledger"]
 
-Folder = Annotated[
+ledger = typer.Typer(no_args_is_help=True, help="Keep, show and check ledgers.")
+
+_Folder = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="The node's folder.", file_okay=False)
 ]
 
 
-def init(folder: Folder) -> None:
+@ledger.command()
+def init(folder: _Folder) -> None:
     """Begin the ledger of the institution in FOLDER, by its node.toml and policy.toml.
 
     Makes keys/root.key, keys/officer.key and keys/ledger.key. The node needs the last one
@@ -56,8 +59,9 @@ def init(folder: Folder) -> None:
     )
 
 
+@ledger.command()
 def show(
-    folder: Folder,
+    folder: _Folder,
     since: Annotated[str, typer.Option(help="Only entries from this day on, 2026-01-31.")] = "",
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print the entries' own lines.")] = False,
@@ -84,6 +88,7 @@ def show(
             typer.echo(f"{written.seq:>6}  {written.time}  {what_of(written.entry)}")
 
 
+@ledger.command()
 def bundle(
     folders: Annotated[
         list[Path], typer.Argument(metavar="FOLDER...", help="Nodes' or coordinators' folders.")
@@ -115,8 +120,9 @@ def bundle(
     typer.echo(str(out))
 
 
+@ledger.command()
 def rotate(
-    folder: Folder,
+    folder: _Folder,
     root: Annotated[
         Path | None,
         typer.Option(help="The root's key file, where the ledger's own key is lost."),
@@ -141,15 +147,15 @@ def rotate(
     if root is not None or not current.exists():
         coming.replace(current)
         signer = read_key_file(root) if root else None
-        with open_ledger(folder, signer) as ledger:
-            ledger.settle()
+        with open_ledger(folder, signer) as opened:
+            opened.settle()
     else:
-        with open_ledger(folder, successor=new) as ledger:
-            if ledger.account.keys[-1] != new.public.hex():
-                ledger.rotate(new)
-            ledger.settle()
+        with open_ledger(folder, successor=new) as opened:
+            if opened.account.keys[-1] != new.public.hex():
+                opened.rotate(new)
+            opened.settle()
         coming.replace(current)
-    typer.echo(f"ledger  {_verifier(ledger.origin, new.public)}")
+    typer.echo(f"ledger  {_verifier(opened.origin, new.public)}")
 
 
 def _verifier(origin: str, public: bytes) -> str:

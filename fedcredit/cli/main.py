@@ -18,8 +18,10 @@ from typing import Annotated, Final
 import typer
 from click.exceptions import Abort, ClickException
 
+from fedcredit.cli.budget import budget
 from fedcredit.cli.data import data
 from fedcredit.cli.demo import demo
+from fedcredit.cli.ledgers import ledger
 from fedcredit.cli.node import node
 from fedcredit.cli.score import score
 from fedcredit.cli.study import study
@@ -49,6 +51,8 @@ app.command("score")(score)
 app.add_typer(study, name="study")
 app.add_typer(data, name="data")
 app.add_typer(node, name="node")
+app.add_typer(budget, name="budget")
+app.add_typer(ledger, name="ledger")
 app.add_typer(witness, name="witness")
 
 
