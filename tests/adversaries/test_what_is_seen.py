@@ -34,6 +34,7 @@ from tests.adversaries.distinguishers import (
     seed_of,
 )
 from tests.adversaries.secagg_made import (
+    IN_CLEAR,
     MOST_BYTES,
     TURN,
     Bank,
@@ -214,17 +215,13 @@ def secret_is_sent(w: World, numbers: str = "bank") -> bool:
     )
 
 
-def in_clear(member: object, text: bytes, info: bytes) -> bytes:
-    """Shares are not sealed."""
-    return text + bytes(48)
-
-
 def test_no_key_share_or_number_leaves_a_member(monkeypatch: pytest.MonkeyPatch) -> None:
     """C4: shares of b leave when they are asked for, shares of a survivor's k never."""
     assert not secret_is_sent(world())
     with pytest.MonkeyPatch.context() as patch:
-        plant(patch, "unseal", lambda identity, sealed, info: sealed[:66])
-        assert secret_is_sent(world(sealer=in_clear))
+        for name, fault in IN_CLEAR.items():
+            plant(patch, name, fault)
+        assert secret_is_sent(world())
     plant(monkeypatch, "add_masks", nothing)
     assert secret_is_sent(world())
 

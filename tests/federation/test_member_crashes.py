@@ -203,8 +203,7 @@ def test_a_vault_put_back_to_before_the_start_masks_nothing_again() -> None:
     table.kept = old
     table.restart()
     assert table.say(driven.starts[ME]) == first
-    taken = driven.collecting.gathering.packages
-    fewer = {name: taken[name].package.encode() for name in NAMES[:5]}
+    fewer = {name: driven.packages[name] for name in NAMES[:5]}
     again = Driven(table.study, fewer)
     with pytest.raises(PeerError, match="asked another question before"):
         table.say(again.starts[ME])
