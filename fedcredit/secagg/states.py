@@ -1,7 +1,8 @@
 """A member's states as bytes, for the vault that keeps them: what a crash must not lose.
 
 One vault holds all turns of one session. It never holds what has been revealed: after the
-last step of a turn nothing of it is left but its number and the answers to repeat.
+last step of a turn nothing of it is left but its number and the answers to repeat. Lanes
+stay as long as the session, without the keys of packages that were dealt.
 """
 
 from __future__ import annotations

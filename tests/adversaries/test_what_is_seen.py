@@ -17,6 +17,8 @@ import fedcredit.secagg
 from fedcredit.privacy.noise import discrete_gaussian
 from fedcredit.secagg import masks
 from fedcredit.secagg.client import Agreed, Masked
+from fedcredit.secagg.forms import cut
+from fedcredit.secagg.keys import Member, Sealer, seal
 from fedcredit.secagg.masks import Mask, pair_seed, self_seed
 from fedcredit.secagg.messages import Upload
 from fedcredit.secagg.opening import (
@@ -224,6 +226,29 @@ def test_no_key_share_or_number_leaves_a_member(monkeypatch: pytest.MonkeyPatch)
         assert secret_is_sent(world())
     plant(monkeypatch, "add_masks", nothing)
     assert secret_is_sent(world())
+
+
+def lane_is_sent(sealer: Sealer) -> bool:
+    """C4: whether a lane key, of now or as it was sealed, stands in a byte that left a member."""
+    first: list[bytes] = []
+
+    def noting(member: Member, text: bytes, info: bytes) -> bytes:
+        first.append(text)
+        return sealer(member, text, info)
+
+    w = world(sealer=noting)
+    w.finish(w.collected(w.packages(), w.names))
+    keys = [cut(bank.holding().lanes.keys, 32) for bank in w.banks.values()]
+    later = [key for at, mine in enumerate(keys) for key in mine[:at] + mine[at + 1 :]]
+    assert len(first) == len(later) == len(w.names) * (len(w.names) - 1)
+    sent = b"".join(b"".join(bank.sent) for bank in w.banks.values())
+    return any(key in sent for key in first + later)
+
+
+def test_no_lane_key_leaves_a_dealer() -> None:
+    """C4; where cards are not sealed, all do."""
+    assert not lane_is_sent(seal)
+    assert lane_is_sent(lambda member, text, info: text + bytes(48))
 
 
 def test_what_is_printed_of_a_state_shows_nothing_of_it() -> None:

@@ -17,6 +17,7 @@ from fedcredit.secagg.client import (
 from fedcredit.secagg.dealing import (
     Dealt,
 )
+from fedcredit.secagg.lanes import NO_LANES
 from fedcredit.secagg.messages import (
     Agreement,
     Reveal,
@@ -101,6 +102,7 @@ def test_lanes_go_one_step_with_every_package_and_begin_anew_after_the_last(
     table = Table()
     epochs = []
     turns = [(0, 0), (0, 1), (0, 2), (1, 0)]
+    before = NO_LANES
     for at, turn in enumerate(turns):
         said = table.say(prepare(table.study, turn))
         prepared = Prepared.decode(said, len(said))
@@ -110,6 +112,10 @@ def test_lanes_go_one_step_with_every_package_and_begin_anew_after_the_last(
         assert (lanes.epoch, lanes.step) == (header.epoch, header.step + 1)
         assert lanes.cards == prepared.cards
         epochs.append(header.epoch)
+        old = [before.key(place) for place in range(1, len(NAMES)) if before.keys]
+        assert not [key for key in old if key in table.kept], "what sealed is forgotten"
+        assert all(lanes.key(place) in table.kept for place in range(1, len(NAMES)))
+        before = lanes
     assert set(table.holding.states) == {(1, 0)}
     assert epochs[0] == epochs[1] == epochs[2] != epochs[3]
     assert table.turn((1, 0)).opened is not None
