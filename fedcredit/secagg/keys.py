@@ -1,6 +1,6 @@
 """The keys of secure aggregation: who a member is, and what may be sealed for whom.
 
-A member has two long-term keys: one that signs (Ed25519) and one that shares are sealed
+A member has two long-term keys: one that signs (Ed25519) and one that lanes are sealed
 for (HPKE, RFC 9180, in base mode: the sender is authenticated by a signature beside it).
 One-time keys (X25519) are drawn afresh for every turn. Everything is a call of
 `cryptography`; here are the domain separation and the errors.
@@ -109,7 +109,7 @@ class Member:
 
     @property
     def kind(self) -> Kind:
-        """How shares are sealed for it."""
+        """How its cards are sealed, see `lanes`."""
         return "x25519" if len(self.sealing) == 32 else "mlkem768-x25519"
 
 
@@ -181,7 +181,7 @@ def new_identity(
     Args:
         name: as plans name it.
         random: secret bytes; 64 are drawn, and 64 more for a hybrid key.
-        kind: how shares are sealed for it. The hybrid one stays closed as long as either
+        kind: how cards are sealed for it. The hybrid one stays closed as long as either
             of its two parts is unbroken.
     """
     lattice = random(_MLKEM_SEED_BYTES) if kind == "mlkem768-x25519" else b""

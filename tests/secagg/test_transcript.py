@@ -327,3 +327,18 @@ def test_a_parcel_with_one_bit_turned_over_accuses_its_dealer() -> None:
             turn.members[FIRST], turn.session, Floor(), turn.dealt[FIRST], other, turn.asked
         )
         assert admitted.accused == ("bank-2",)
+
+
+def test_a_card_with_one_bit_turned_over_accuses_its_dealer() -> None:
+    """Nobody has signed it, and nobody needs to: the shares are not what was promised."""
+    turn = played("3")
+    begun = cast("Start", decode_request(turn.messages["start/bank-1"]))
+    size = len(begun.cards) // 3
+    for byte in (size, 2 * size - 1):  # of bank-2's card: its encapsulated key, its tag
+        wrong = bytearray(begun.cards)
+        wrong[byte] ^= 1
+        other = replace(begun, cards=bytes(wrong))
+        admitted = admit(
+            turn.members[FIRST], turn.session, Floor(), turn.dealt[FIRST], other, turn.asked
+        )
+        assert admitted.accused == ("bank-2",)
