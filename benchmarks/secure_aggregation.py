@@ -53,6 +53,7 @@ from fedcredit.secagg.dealing import (
     deal,
 )
 from fedcredit.secagg.keys import Kind, new_identity, public_of
+from fedcredit.secagg.lanes import Cards, new_lanes, stepped
 from fedcredit.secagg.masks import Mask, add_masks, pair_mask, self_seed
 from fedcredit.secagg.messages import Reveal, Start, Survive, decode_request
 from fedcredit.secagg.opening import (
@@ -68,7 +69,7 @@ from fedcredit.secagg.server import (
     Gathering,
     close,
     receive_agreement,
-    receive_package,
+    receive_following,
     receive_upload,
     start,
 )
@@ -81,6 +82,7 @@ RING: Final = Ring(32)
 CHUNK_WORDS: Final = 1 << 16  # 256 KiB
 RUNS: Final = 3
 FLOWER_MOST: Final = 100  # members; with more of them it takes too long even for one
+STEP: Final = 9  # of the lanes: the package for a study's tenth round
 NOISE_VARIANCE: Final = 1 << 20
 
 Figures = dict[str, float]
@@ -116,6 +118,11 @@ def measure(count: int, dims: Iterable[int], figures: Figures) -> None:
     figures[f"upload_overhead_kb/K{count}_x25519"] = sampled.overhead() / 1e3
     members = Members(count, "mlkem768-x25519")
     figures[f"upload_overhead_kb/K{count}_mlkem768"] = members.overhead() / 1e3
+    for kind, cohort in (("x25519", sampled), ("mlkem768", members)):
+        cards = len(cohort.lanes[cohort.identities[0].name].cards)
+        figures[f"cards_kb/K{count}_{kind}"] = cards / 1e3
+    figures[f"lanes_ms/K{count}"] = min(members.spent["lanes", 0]) * 1e3
+    figures[f"deal_ms/K{count}"] = min(members.spent["deal", 0]) * 1e3
     for dim in dims:
         at = f"K{count}_{size(dim)}"
         before, stream = limit(dim), limit(dim, wide=WIDE)
@@ -128,6 +135,7 @@ def measure(count: int, dims: Iterable[int], figures: Figures) -> None:
         figures[f"mask_over_limit/{at}"] = members.masking(dim) / least
         figures[f"mask_step_over_limit/{at}"] = min(members.spent["mask", dim]) / least
         figures[f"node_ms/{at}"] = members.node(dim, min) * 1e3
+        figures[f"admit_ms/{at}"] = min(members.spent["admit", dim]) * 1e3
         figures[f"node_over_limit/{at}"] = members.node(dim, min) / least
         figures[f"node_spread/{at}"] = members.node(dim, max) / members.node(dim, min)
         flower = Flower(count, dim) if count <= FLOWER_MOST else None
@@ -188,10 +196,16 @@ class Members:
         roster = Roster(0, b"", tuple(one.card for one in self.identities))
         self.session = Session(bytes(32), roster, tuple(names), threshold, colluders)
         self.spent: dict[tuple[str, int], list[float]] = defaultdict(list)
-        self.dealt = {}
+        self.dealt, self.lanes = {}, {}
         for one in self.identities:
+            with self.spending("lanes", 0, one.name):
+                lanes = new_lanes(one, self.session, os.urandom)
+            for _ in range(STEP):
+                lanes = stepped(lanes)
+            self.lanes[one.name] = lanes
             with self.spending("deal", 0, one.name):
-                self.dealt[one.name] = deal(one, self.session, TURN, os.urandom)
+                dealt, _ = deal(one, self.session, TURN, self.lanes[one.name], os.urandom)
+            self.dealt[one.name] = dealt
         self.values: dict[int, dict[InstitutionId, NDArray[np.int16]]] = {}
         self.uploads: dict[int, dict[InstitutionId, bytes]] = {}
         self.states: dict[int, dict[InstitutionId, Masked]] = {}
@@ -214,14 +228,19 @@ class Members:
 
     def overhead(self) -> int:
         """Bytes of an upload beside the packed numbers, the next package among them."""
-        dim, gathering, one = 8, Gathering(self.session, TURN), self.identities[0]
+        dim, gathering, one = 8, self.waiting(), self.identities[0]
         for name, dealt in self.dealt.items():
-            gathering = receive_package(gathering, name, dealt.package)
+            gathering = receive_following(gathering, name, dealt.package)
         _, starts = going(start(gathering, self.asked(dim)))
         dealt, begun = self.dealt[one.name], read(starts[one.name], Start)
         admitted = admit(one, self.session, Floor(), dealt, begun, self.asked(dim))
         _, upload = mask(one, admitted, np.zeros(dim, dtype=np.int64), following=dealt.package)
         return len(upload) - RING.packed_bytes(dim)
+
+    def waiting(self) -> Gathering:
+        """A turn in the middle of a session: all cards are there, and no package."""
+        cards = {name: Cards(one.epoch, one.cards) for name, one in self.lanes.items()}
+        return Gathering(self.session, TURN, cards=cards)
 
     def forget(self, dim: int) -> None:
         """Free what a turn of this size has left."""
@@ -239,10 +258,10 @@ class Members:
         Members answer outside that time, and once: later runs are given the same answers.
         """
         clock, trips = Clock(), 0
-        gathering = Gathering(self.session, TURN)
+        gathering = self.waiting()
         for name, dealt in self.dealt.items():
             with clock:
-                gathering = receive_package(gathering, name, dealt.package)
+                gathering = receive_following(gathering, name, dealt.package)
         with clock:
             collecting, starts = going(start(gathering, self.asked(dim)))
         trips += 1
@@ -380,6 +399,11 @@ def report(figures: Figures, counts: Iterable[int], dims: Iterable[int]) -> None
             figures[f"upload_overhead_kb/K{count}_{kind}"] for kind in ("x25519", "mlkem768")
         )
         print(f"K{count:<11}{curve:14.1f} x25519{hybrid:14.1f} mlkem768-x25519")
+    print("\nonce a session: KB of cards with the first package, and ms to make them")
+    for count in counts:
+        curve, hybrid = (figures[f"cards_kb/K{count}_{kind}"] for kind in ("x25519", "mlkem768"))
+        spent = figures[f"lanes_ms/K{count}"]
+        print(f"K{count:<11}{curve:14.1f} x25519{hybrid:14.1f} mlkem768-x25519{spent:10.1f} ms")
     for dim in dims:
         drawn = figures[f"noise_ms/{size(dim)}"]
         print(f"\nnoise, beside all this: {drawn:.1f} ms a member at {size(dim)}")

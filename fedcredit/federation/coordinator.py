@@ -14,12 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol, TypeVar, runtime_checkable
 
 from fedcredit.codec import digest
 from fedcredit.errors import PeerError
 from fedcredit.federation.messages import Heard, Refusal
 from fedcredit.ledger.entries import reply_digest
+from fedcredit.secagg.lanes import Cards
 from fedcredit.secagg.messages import Prepare, encode_request
 from fedcredit.secagg.opening import (
     Opened,
@@ -35,6 +37,7 @@ from fedcredit.secagg.server import (
     Gathering,
     close,
     receive_agreement,
+    receive_following,
     receive_package,
     receive_upload,
     start,
@@ -75,6 +78,7 @@ class TurnResult:
         answered: whose masked vectors came.
         troubles: who did not answer, or answered wrongly, each with the reason.
         following: packages for the next round that rode along, by dealer.
+        cards: that dealers have sent so far in the session; see `secagg.lanes`.
         transcript: 32 bytes that name the manifest and every upload, as they were signed.
         replies: by sender, `reply_digest` of the exact bytes of each upload that was taken.
     """
@@ -83,6 +87,7 @@ class TurnResult:
     answered: tuple[InstitutionId, ...]
     troubles: Mapping[InstitutionId, str]
     following: Mapping[InstitutionId, bytes]
+    cards: Mapping[InstitutionId, Cards]
     transcript: bytes
     replies: Mapping[InstitutionId, str]
 
@@ -94,6 +99,7 @@ def conduct_turn(
     invited: tuple[InstitutionId, ...],
     ask: Transport,
     deadline_s: float,
+    cards: Mapping[InstitutionId, Cards] = MappingProxyType({}),
 ) -> TurnResult:
     """Conduct one turn.
 
@@ -104,11 +110,12 @@ def conduct_turn(
         invited: whom to ask, of the session's members.
         ask: how they are reached.
         deadline_s: seconds they have for each trip.
+        cards: from the last turn of the session. Whose are not here is asked for a package.
 
     Returns:
         The end of the turn. An aborted one has revealed nothing.
     """
-    return _Turn(session, asked, invited, ask, deadline_s).conduct(packages)
+    return _Turn(session, asked, invited, ask, deadline_s).conduct(packages, cards)
 
 
 class _Turn:
@@ -126,10 +133,14 @@ class _Turn:
         self.ask, self.deadline_s = ask, deadline_s
         self.troubles: dict[InstitutionId, str] = {}
         self.replies: dict[InstitutionId, str] = {}
+        self.cards: Mapping[InstitutionId, Cards] = {}
 
-    def conduct(self, packages: Mapping[InstitutionId, bytes]) -> TurnResult:
+    def conduct(
+        self, packages: Mapping[InstitutionId, bytes], cards: Mapping[InstitutionId, Cards]
+    ) -> TurnResult:
         """All trips, or as many as it takes to see that there will be no sum."""
-        gathering = self._gather(packages)
+        gathering = self._gather(packages, cards)
+        self.cards = gathering.cards
         begun = start(gathering, self.asked)
         if isinstance(begun, Aborted):
             return self._over(begun, None, b"")
@@ -155,12 +166,14 @@ class _Turn:
         agreeing, survive = closed
         return self._over(self._open(agreeing, survive), collecting, survive)
 
-    def _gather(self, packages: Mapping[InstitutionId, bytes]) -> Gathering:
+    def _gather(
+        self, packages: Mapping[InstitutionId, bytes], cards: Mapping[InstitutionId, Cards]
+    ) -> Gathering:
         """Packages that are there, and those of members that have none."""
-        state = Gathering(self.session, self.asked.turn)
+        state = Gathering(self.session, self.asked.turn, cards=cards)
         for name in self.invited:
             if name in packages:
-                state = self._take(state, name, packages[name], receive_package)
+                state = self._take(state, name, packages[name], receive_following)
         self.troubles.clear()  # whoever's package was wrong is asked for another
         request = encode_request(Prepare(self.session.digest(), self.asked.turn))
         return self._trip(
@@ -293,6 +306,7 @@ class _Turn:
             tuple(sorted(uploads)),
             dict(sorted(self.troubles.items())),
             {name: one.following for name, one in uploads.items() if one.following},
+            self.cards,
             digest("fedcredit/turn/1", manifest, survive),
             dict(sorted(self.replies.items())),
         )

@@ -36,7 +36,9 @@ from fedcredit.secagg.dealing import (
     deal,
 )
 from fedcredit.secagg.keys import Identity
+from fedcredit.secagg.lanes import new_lanes
 from fedcredit.secagg.messages import Prepare, Reveal, Start, Survive, decode_request
+from fedcredit.secagg.packages import Prepared
 from fedcredit.secagg.roster import Roster
 from fedcredit.secagg.session import Session, Turn, check_floor
 from fedcredit.secagg.shamir import RandomBytes
@@ -132,7 +134,7 @@ def _prepare(member: Member, request: Prepare) -> bytes:
         )
     holding, dealt = _deal_once(member, _holding(member), turn)
     member.vault.keep(member.session.digest(), encode_holding(holding))
-    return dealt.package
+    return Prepared(holding.lanes.cards, dealt.package).encode()
 
 
 def _sum(member: Member, data: bytes, request: Start) -> bytes:
@@ -259,8 +261,12 @@ def _deal_once(member: Member, holding: Holding, turn: Turn) -> tuple[Holding, D
             f"round {turn[0] + 1}, attempt {turn[1]} was masked, which the book does not say",
             remedy="restore book and vault together; no keys are dealt for a turn twice",
         )
-    dealt = deal(member.identity, member.session, turn, member.random)
-    return holding.dealt(dealt), dealt
+    identity, session, random = member.identity, member.session, member.random
+    lanes = holding.lanes
+    if lanes.spent:
+        lanes = new_lanes(identity, session, random)
+    dealt, lanes = deal(identity, session, turn, lanes, random)
+    return holding.dealt(dealt, lanes), dealt
 
 
 def _holding(member: Member) -> Holding:

@@ -33,6 +33,7 @@ from fedcredit.models.queries import Query
 from fedcredit.models.released import Model
 from fedcredit.privacy.accounting import Claim, claims
 from fedcredit.privacy.events import GaussianSum
+from fedcredit.secagg.lanes import Cards
 from fedcredit.secagg.opening import (
     Opened,
 )
@@ -222,6 +223,7 @@ class _Diary:
         self.session = session_of(plan, roster)
         self.invited = plan.institutions
         self.packages: Mapping[InstitutionId, bytes] = {}
+        self.cards: Mapping[InstitutionId, Cards] = {}
         self.retries_left = plan.retries
         self.events: list[GaussianSum] = []
         self.closed: list[RoundClosed] = []
@@ -244,8 +246,15 @@ class _Diary:
             question = encode_question(Question(plan.digest(), index, attempt, query))
             asked = asked_of(plan, (index, attempt), question, event)
             turn = conduct_turn(
-                self.session, asked, self.packages, self.invited, self.ask, plan.deadline_s
+                self.session,
+                asked,
+                self.packages,
+                self.invited,
+                self.ask,
+                plan.deadline_s,
+                self.cards,
             )
+            self.cards = turn.cards
             yield self._note(turn, index, attempt)
             outcome = turn.outcome
             if isinstance(outcome, Opened):

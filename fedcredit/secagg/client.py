@@ -33,6 +33,7 @@ from fedcredit.secagg.keys import (
     one_time,
     signed_by,
 )
+from fedcredit.secagg.lanes import card_bytes, read_card
 from fedcredit.secagg.masks import Mask, add_masks, pair_mask, self_seed
 from fedcredit.secagg.messages import (
     Agreement,
@@ -44,11 +45,11 @@ from fedcredit.secagg.messages import (
     Upload,
 )
 from fedcredit.secagg.packages import (
+    PARCEL_BYTES,
     Header,
     Package,
     decode_header,
     header_digest,
-    parcel_bytes,
     read_parcel,
 )
 from fedcredit.secagg.session import (
@@ -188,9 +189,9 @@ def admit(
         raise PeerError("a start for another turn or ring than ours", remedy="refuse the turn")
     manifest = decode_manifest(start.manifest, session, asked)
     names, kind = manifest.participants, session.roster.kind
-    sizes = (len(start.headers), len(start.signatures), len(start.parcels))
-    expected = (len(names), SIGNATURE_BYTES * len(names), parcel_bytes(kind) * len(names))
-    if identity.name not in names or sizes != expected:
+    sizes = tuple(map(len, (start.headers, start.signatures, start.parcels, start.cards)))
+    expected = (1, SIGNATURE_BYTES, PARCEL_BYTES, card_bytes(kind))
+    if identity.name not in names or sizes != tuple(one * len(names) for one in expected):
         raise malformed()
     publics: dict[InstitutionId, bytes] = {}
     shares: dict[InstitutionId, SharePair] = {}
@@ -204,8 +205,8 @@ def admit(
                 raise PeerError("our own keys were replaced", remedy="refuse the turn")
             shares[name] = dealt.own
             continue
-        parcel = read_parcel(start.parcels, at, kind)
-        pair = open_parcel(identity, session, name, data, parcel)
+        parcel, card = read_parcel(start.parcels, at), read_card(start.cards, at, kind)
+        pair = open_parcel(identity, session, (header, data), parcel, card)
         shares[name] = pair
         if pair == NO_PAIR:
             accused.append(name)

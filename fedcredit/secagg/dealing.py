@@ -7,8 +7,10 @@ from typing import Final, TypeAlias
 
 from fedcredit.codec import digest
 from fedcredit.errors import PeerError
-from fedcredit.secagg.keys import Identity, Sealer, public_of, seal, sealed_bytes, signed_by, unseal
+from fedcredit.secagg.keys import Identity, lock, public_of, signed_by, unlock
+from fedcredit.secagg.lanes import Lanes, lane_at, open_card, stepped
 from fedcredit.secagg.packages import (
+    SEALED_BYTES,
     Header,
     Package,
     Parcel,
@@ -61,67 +63,85 @@ def deal(
     identity: Identity,
     session: Session,
     turn: Turn,
+    lanes: Lanes,
     random: RandomBytes,
-    *,
-    sealer: Sealer = seal,
-) -> Dealt:
+) -> tuple[Dealt, Lanes]:
     """Make one-time keys for a turn, and share them among all members.
 
-    Guarantee: fewer than t members together learn nothing of either secret. The caller
-    deals once for a turn, and keeps the state before the package leaves.
+    Guarantee: fewer than t members together learn nothing of either secret. No key seals
+    two texts, even if old lanes were put back and the randomness with them: it is derived
+    from what commits to the text. The caller deals once for a turn, and keeps both states
+    before the package leaves.
 
     Args:
         identity: ours.
         session: whose members hold the shares.
         turn: that the keys are for.
+        lanes: ours, not spent.
         random: secret bytes.
-        sealer: how shares are sealed.
+
+    Returns:
+        The keys, and the lanes for the next package, which cannot open this one.
     """
     secret, blind = random(32), random(32)
-    count, kind = len(session.members), session.roster.kind
+    count = len(session.members)
     header = Header(
         session=session.digest(),
         turn=turn,
         name=identity.name,
         public=public_of(secret),
         blind=blind_digest(blind),
+        epoch=lanes.epoch,
+        step=lanes.step,
     ).encode()
     of_blind = split(blind, session.threshold, count, random)
     of_secret = split(secret, session.threshold, count, random)
     parcels = []
-    for holder, pair in zip(session.members, zip(of_blind, of_secret, strict=True), strict=True):
+    pairs = zip(of_blind, of_secret, strict=True)
+    for at, (holder, pair) in enumerate(zip(session.members, pairs, strict=True)):
         texts = [write_shares([share]) for share in pair]
-        sealed = (
-            bytes(sealed_bytes(kind))
-            if holder == identity.name
-            else sealer(session.roster.member(holder), b"".join(texts), _info(header, holder))
-        )
-        unsigned = Parcel(
-            sealed,
+        promised = (
             commitment("blind", header, holder, texts[0]),
             commitment("secret", header, holder, texts[1]),
-            b"",
         )
+        sealed = (
+            bytes(SEALED_BYTES)
+            if holder == identity.name
+            else lock(lanes.key(at), b"".join(texts), _info(header, holder, promised))
+        )
+        unsigned = Parcel(sealed, *promised, b"")
         signature = identity.sign(unsigned.digest(header, holder))
         parcels.append(unsigned.encode() + signature)
     at = session.point(identity.name) - 1
     package = Package(header, identity.sign(header_digest(header)), b"".join(parcels))
-    return Dealt(turn, secret, blind, (of_blind[at], of_secret[at]), package.encode())
+    own = of_blind[at], of_secret[at]
+    return Dealt(turn, secret, blind, own, package.encode()), stepped(lanes)
 
 
 def open_parcel(
-    identity: Identity, session: Session, dealer: InstitutionId, header: bytes, parcel: Parcel
+    identity: Identity, session: Session, package: tuple[Header, bytes], parcel: Parcel, card: bytes
 ) -> SharePair:
-    """The shares of one dealer; none where they are not what it has committed to."""
+    """The shares of one dealer; none where they are not what it has committed to.
+
+    Args:
+        identity: ours.
+        session: ours.
+        package: the dealer's header and its bytes.
+        parcel: of that package, for us.
+        card: of that dealer, for us.
+    """
+    named, header = package
+    dealer = named.name
     signed = parcel.digest(header, identity.name)
     if not signed_by(session.roster.member(dealer), parcel.signature, signed):
         return NO_PAIR
+    promised = parcel.blind, parcel.secret
     try:
-        text = unseal(identity, parcel.sealed, _info(header, identity.name))
+        lane = lane_at(open_card(identity, session, dealer, named.epoch, card), named.step)
+        text = unlock(lane, parcel.sealed, _info(header, identity.name, promised))
         blind, secret = read_shares(text, 2)
     except PeerError:
         return NO_PAIR
-    promised = parcel.blind, parcel.secret
     found = tuple(
         commitment(kind, header, identity.name, write_shares([share]))
         for kind, share in (("blind", blind), ("secret", secret))
@@ -131,6 +151,6 @@ def open_parcel(
     return blind, secret
 
 
-def _info(header: bytes, holder: InstitutionId) -> bytes:
-    """The context under which a dealer's shares are sealed for a holder."""
-    return digest("fedcredit/secagg/sealed/1", header, holder.encode())
+def _info(header: bytes, holder: InstitutionId, promised: tuple[bytes, bytes]) -> bytes:
+    """What the key of a dealer's shares for a holder is bound to: no two texts share it."""
+    return digest("fedcredit/secagg/sealed/1", header, holder.encode(), *promised)

@@ -1,6 +1,6 @@
 """The keys of secure aggregation: who a member is, and what may be sealed for whom.
 
-A member has two long-term keys: one that signs (Ed25519) and one that shares are sealed
+A member has two long-term keys: one that signs (Ed25519) and one that lanes are sealed
 for (HPKE, RFC 9180, in base mode: the sender is authenticated by a signature beside it).
 One-time keys (X25519) are drawn afresh for every turn. Everything is a call of
 `cryptography`; here are the domain separation and the errors.
@@ -16,6 +16,7 @@ from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hpke import (
     AEAD,
@@ -25,15 +26,16 @@ from cryptography.hazmat.primitives.hpke import (
     MLKEM768X25519PublicKey,
     Suite,
 )
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 from fedcredit.errors import LocalError, PeerError
-from fedcredit.secagg.shamir import SHARE_BYTES, RandomBytes
+from fedcredit.secagg.shamir import RandomBytes
 from fedcredit.units import InstitutionId
 
 __all__ = [
     "KINDS",
     "SIGNATURE_BYTES",
+    "TAG_BYTES",
     "Identity",
     "Kind",
     "Member",
@@ -42,13 +44,16 @@ __all__ = [
     "agree_on",
     "check_point",
     "derive",
+    "expand",
     "identity_of",
+    "lock",
     "new_identity",
     "one_time",
     "public_of",
     "seal",
     "sealed_bytes",
     "signed_by",
+    "unlock",
     "unseal",
 ]
 
@@ -66,7 +71,8 @@ _SUITES: Final = {
     "mlkem768-x25519": Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305),
 }
 _ENCAPSULATED_BYTES: Final = {"x25519": 32, "mlkem768-x25519": 1088 + 32}
-_TAG_BYTES: Final = 16
+TAG_BYTES: Final = 16  # of ChaCha20-Poly1305
+_NONCE: Final = bytes(12)
 _Sealing: TypeAlias = X25519PrivateKey | MLKEM768X25519PrivateKey
 _SealingPublic: TypeAlias = X25519PublicKey | MLKEM768X25519PublicKey
 
@@ -103,7 +109,7 @@ class Member:
 
     @property
     def kind(self) -> Kind:
-        """How shares are sealed for it."""
+        """How its cards are sealed, see `lanes`."""
         return "x25519" if len(self.sealing) == 32 else "mlkem768-x25519"
 
 
@@ -175,7 +181,7 @@ def new_identity(
     Args:
         name: as plans name it.
         random: secret bytes; 64 are drawn, and 64 more for a hybrid key.
-        kind: how shares are sealed for it. The hybrid one stays closed as long as either
+        kind: how cards are sealed for it. The hybrid one stays closed as long as either
             of its two parts is unbroken.
     """
     lattice = random(_MLKEM_SEED_BYTES) if kind == "mlkem768-x25519" else b""
@@ -205,9 +211,9 @@ def signed_by(member: Member, signature: bytes, message: bytes) -> bool:
     return True
 
 
-def sealed_bytes(kind: Kind) -> int:
-    """Length of two sealed shares."""
-    return _ENCAPSULATED_BYTES[kind] + 2 * SHARE_BYTES + _TAG_BYTES
+def sealed_bytes(kind: Kind, text: int) -> int:
+    """Length of a text of so many bytes once it is sealed."""
+    return _ENCAPSULATED_BYTES[kind] + text + TAG_BYTES
 
 
 def seal(member: Member, text: bytes, info: bytes) -> bytes:
@@ -306,6 +312,40 @@ def _useless() -> PeerError:
 def derive(secret: bytes, salt: bytes, info: bytes) -> bytes:
     """A 32-byte key from a secret, by HKDF-SHA256 (RFC 5869)."""
     return HKDF(SHA256(), 32, salt, info).derive(secret)
+
+
+def expand(secret: bytes, info: bytes) -> bytes:
+    """A 32-byte key from one that is uniform, by HKDF-Expand (RFC 5869, section 2.3)."""
+    return HKDFExpand(SHA256(), 32, info).derive(secret)
+
+
+def lock(secret: bytes, text: bytes, info: bytes) -> bytes:
+    """Encrypt a text under a key that is used for it alone; `TAG_BYTES` longer than the text.
+
+    The nonce is zero, so the caller sees to it that no two texts have one secret and one info.
+
+    Args:
+        secret: 32 bytes, uniform.
+        text: at most a few hundred bytes.
+        info: what the text is bound to; 32 bytes.
+
+    Source: RFC 8439, ChaCha20-Poly1305.
+    """
+    return ChaCha20Poly1305(expand(secret, info)).encrypt(_NONCE, text, None)
+
+
+def unlock(secret: bytes, locked: bytes, info: bytes) -> bytes:
+    """The inverse of `lock`.
+
+    Raises:
+        PeerError: it was locked under another secret or info, or was altered.
+    """
+    try:
+        return ChaCha20Poly1305(expand(secret, info)).decrypt(_NONCE, locked, None)
+    except InvalidTag:
+        raise PeerError(
+            "a locked text does not open", remedy="drop it; it is not for us, or was altered"
+        ) from None
 
 
 @lru_cache(maxsize=4096)

@@ -1,7 +1,7 @@
 """The messages of secure aggregation: frozen values with one byte form each.
 
     to a member                        from a member
-    Prepare  make a package for a turn    Package   one-time keys, and shares for everybody
+    Prepare  make a package for a turn    Prepared  one-time keys, and shares for everybody
     Start    a turn's manifest            Upload    the masked vector, and the next package
     Survive  who has uploaded, signed     Agreed    a signature under just that list
     Reveal   enough of those signatures   Shares    of what hides the sum, and nothing else
@@ -59,6 +59,7 @@ class Start:
         headers: of the participants' packages, in order.
         signatures: under them, one after the other.
         parcels: of each participant for this member, one after the other.
+        cards: the same, of the epochs that the headers name; see `lanes`.
     """
 
     manifest: bytes
@@ -66,9 +67,10 @@ class Start:
     headers: tuple[bytes, ...]
     signatures: bytes
     parcels: bytes
+    cards: bytes
 
     def common(self) -> bytes:
-        """The byte form of all but the parcels: the same for every participant."""
+        """The byte form of all but parcels and cards: the same for every participant."""
         return encode(
             {
                 "headers": self.headers,
@@ -257,7 +259,7 @@ def encode_request(request: Request) -> bytes:
                 "session": request.session,
             }
         case Start():
-            return encode_start(request.common(), request.parcels)
+            return encode_start(request.common(), request.parcels, request.cards)
         case Survive():
             body = {
                 "context": request.context,
@@ -274,9 +276,9 @@ def encode_request(request: Request) -> bytes:
     return encode({"body": body, "kind": type(request).__name__.lower()})
 
 
-def encode_start(common: bytes, parcels: bytes) -> bytes:
-    """The one byte form of a start, from what all participants are told and one's own parcels."""
-    return encode({"body": {"common": common, "parcels": parcels}, "kind": "start"})
+def encode_start(common: bytes, parcels: bytes, cards: bytes) -> bytes:
+    """The one byte form of a start, from what all participants are told and what is one's own."""
+    return encode({"body": {"cards": cards, "common": common, "parcels": parcels}, "kind": "start"})
 
 
 def decode_request(data: bytes) -> Request:
@@ -293,7 +295,7 @@ def decode_request(data: bytes) -> Request:
             attempt, round_, session = fields_of(body, ("attempt", "round", "session"))
             return Prepare(sized(bytes_of(session), _DIGEST_BYTES), turn_of(round_, attempt))
         case "start":
-            common, parcels = fields_of(body, ("common", "parcels"))
+            cards, common, parcels = fields_of(body, ("cards", "common", "parcels"))
             headers, manifest, question, signatures = fields_of(
                 decode(bytes_of(common)), ("headers", "manifest", "question", "signatures")
             )
@@ -305,6 +307,7 @@ def decode_request(data: bytes) -> Request:
                 tuple(bytes_of(one) for one in headers),
                 bytes_of(signatures),
                 bytes_of(parcels),
+                bytes_of(cards),
             )
         case "survive":
             context, receipts, survivors = fields_of(body, ("context", "receipts", "survivors"))

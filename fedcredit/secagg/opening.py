@@ -202,9 +202,7 @@ def _true_share(
     """Whether a revealed share is the one that its dealer had committed to."""
     gathering = state.agreeing.collecting.gathering
     package = gathering.packages[dealer].package
-    parcel = read_parcel(
-        package.parcels, gathering.session.point(holder) - 1, gathering.session.roster.kind
-    )
+    parcel = read_parcel(package.parcels, gathering.session.point(holder) - 1)
     share = write_shares([state.shares[holder][kind][at]])
     name = ("blind", "secret")[kind]
     return commitment(name, package.header, holder, share) == (

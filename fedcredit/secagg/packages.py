@@ -2,7 +2,8 @@
 
 The header is for everybody and is signed once; a parcel is for its holder and is signed
 for it, so a spoilt parcel harms nothing but the share in it. Parcels are of fixed length:
-the coordinator cuts them out and hands them on without reading them.
+the coordinator cuts them out and hands them on without reading them. What opens them is
+derived from a lane, see `lanes`; the cards of the lanes travel with a dealer's first package.
 """
 
 from __future__ import annotations
@@ -12,24 +13,30 @@ from typing import Final
 
 from fedcredit.codec import decode, digest, encode
 from fedcredit.secagg.forms import bytes_of, fields_of, malformed, sized
-from fedcredit.secagg.keys import SIGNATURE_BYTES, Kind, sealed_bytes
+from fedcredit.secagg.keys import SIGNATURE_BYTES, TAG_BYTES
+from fedcredit.secagg.lanes import MOST_STEPS
 from fedcredit.secagg.session import Turn, turn_of
+from fedcredit.secagg.shamir import SHARE_BYTES
 from fedcredit.units import InstitutionId
 
 __all__ = [
+    "PARCEL_BYTES",
+    "SEALED_BYTES",
     "Header",
     "Package",
     "Parcel",
+    "Prepared",
     "blind_digest",
     "commitment",
     "decode_header",
     "header_digest",
-    "parcel_bytes",
     "read_parcel",
 ]
 
 _DIGEST_BYTES: Final = 32
 _SMALL_BYTES: Final = 1 << 22
+SEALED_BYTES: Final = 2 * SHARE_BYTES + TAG_BYTES
+PARCEL_BYTES: Final = SEALED_BYTES + 2 * _DIGEST_BYTES + SIGNATURE_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +49,8 @@ class Header:
         name: of the dealer.
         public: X25519 one-time key, 32 bytes.
         blind: H(b): commitment to the seed of the dealer's own mask, 32 bytes.
+        epoch: of the lanes that the shares are sealed by, 32 bytes.
+        step: of those lanes.
     """
 
     session: bytes
@@ -49,6 +58,8 @@ class Header:
     name: InstitutionId
     public: bytes
     blind: bytes
+    epoch: bytes
+    step: int
 
     def encode(self) -> bytes:
         """The one byte form."""
@@ -56,10 +67,12 @@ class Header:
             {
                 "attempt": self.turn[1],
                 "blind": self.blind,
+                "epoch": self.epoch,
                 "name": self.name,
                 "public": self.public,
                 "round": self.turn[0],
                 "session": self.session,
+                "step": self.step,
             }
         )
 
@@ -69,7 +82,7 @@ class Parcel:
     """What a dealer has for one holder.
 
     Attributes:
-        sealed: both shares, sealed for the holder; zeros for the dealer itself.
+        sealed: both shares, sealed for the holder, `SEALED_BYTES`; zeros for the dealer itself.
         blind: commitment to the share of b.
         secret: commitment to the share of k.
         signature: of the dealer, under header, holder and all of this.
@@ -81,7 +94,7 @@ class Parcel:
     signature: bytes
 
     def encode(self) -> bytes:
-        """Fixed length, see `parcel_bytes`."""
+        """`PARCEL_BYTES` of them."""
         return self.sealed + self.blind + self.secret + self.signature
 
     def digest(self, header: bytes, holder: InstitutionId) -> bytes:
@@ -126,17 +139,44 @@ class Package:
         return Package(header, sized(signature, SIGNATURE_BYTES), parcels)
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The answer to `Prepare`: a package, and the cards of the epoch that its header names.
+
+    Attributes:
+        cards: for every member of the session in order, one after the other.
+        package: its bytes.
+    """
+
+    cards: bytes
+    package: bytes
+
+    def encode(self) -> bytes:
+        """The one byte form."""
+        return encode({"cards": self.cards, "package": self.package})
+
+    @staticmethod
+    def decode(data: bytes, limit: int) -> Prepared:
+        """Read it back.
+
+        Raises:
+            PeerError: the bytes are none.
+        """
+        cards, package = fields_of(decode(data, size_limit_bytes=limit), ("cards", "package"))
+        return Prepared(bytes_of(cards), bytes_of(package))
+
+
 def decode_header(data: bytes) -> Header:
     """Read the public half of a package.
 
     Raises:
         PeerError: the bytes are none.
     """
-    attempt, blind, name, public, round_, session = fields_of(
+    attempt, blind, epoch, name, public, round_, session, step = fields_of(
         decode(data, size_limit_bytes=_SMALL_BYTES),
-        ("attempt", "blind", "name", "public", "round", "session"),
+        ("attempt", "blind", "epoch", "name", "public", "round", "session", "step"),
     )
-    if not isinstance(name, str):
+    if not isinstance(name, str) or type(step) is not int or not 0 <= step < MOST_STEPS:
         raise malformed()
     return Header(
         session=sized(bytes_of(session), _DIGEST_BYTES),
@@ -144,21 +184,18 @@ def decode_header(data: bytes) -> Header:
         name=InstitutionId(name),
         public=sized(bytes_of(public), 32),
         blind=sized(bytes_of(blind), _DIGEST_BYTES),
+        epoch=sized(bytes_of(epoch), _DIGEST_BYTES),
+        step=step,
     )
 
 
-def parcel_bytes(kind: Kind) -> int:
-    """Length of a parcel."""
-    return sealed_bytes(kind) + 2 * _DIGEST_BYTES + SIGNATURE_BYTES
-
-
-def read_parcel(parcels: bytes, at: int, kind: Kind) -> Parcel:
+def read_parcel(parcels: bytes, at: int) -> Parcel:
     """Cut one parcel out of several.
 
     Raises:
         PeerError: there are fewer.
     """
-    size, sealed = parcel_bytes(kind), sealed_bytes(kind)
+    size, sealed = PARCEL_BYTES, SEALED_BYTES
     data = sized(parcels[at * size : (at + 1) * size], size)
     return Parcel(
         data[:sealed],

@@ -22,6 +22,7 @@ import numpy as np
 
 from fedcredit.errors import PeerError
 from fedcredit.secagg.keys import check_point, signed_by
+from fedcredit.secagg.lanes import Cards, card_bytes
 from fedcredit.secagg.masks import add_vectors
 from fedcredit.secagg.messages import (
     Agreement,
@@ -32,11 +33,12 @@ from fedcredit.secagg.messages import (
     encode_start,
 )
 from fedcredit.secagg.packages import (
+    PARCEL_BYTES,
     Header,
     Package,
+    Prepared,
     decode_header,
     header_digest,
-    parcel_bytes,
 )
 from fedcredit.secagg.ring import Ring, Words
 from fedcredit.secagg.session import Asked, Manifest, Session, Turn, encode_manifest
@@ -54,6 +56,7 @@ __all__ = [
     "Gathering",
     "close",
     "receive_agreement",
+    "receive_following",
     "receive_package",
     "receive_upload",
     "start",
@@ -84,11 +87,13 @@ class Gathering:
         session: of the study.
         turn: the one.
         packages: so far, by dealer.
+        cards: of all dealers that have ever sent theirs in the session.
     """
 
     session: Session
     turn: Turn
     packages: Mapping[InstitutionId, _Dealing] = field(default_factory=lambda: MappingProxyType({}))
+    cards: Mapping[InstitutionId, Cards] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,16 +159,36 @@ class Aborted:
 
 
 def receive_package(state: Gathering, sender: InstitutionId, data: bytes) -> Gathering:
-    """Take one member's package.
+    """Take one member's answer to `Prepare`: its package, and the cards for it.
 
     Raises:
         PeerError: it is none, or not of this member for this turn, or its key could not
             be used; the state is unchanged.
     """
+    members = len(state.session.members)
+    size = card_bytes(state.session.roster.kind) * members
+    limit = size + PARCEL_BYTES * members + 2 * _PACKAGE_ENVELOPE_BYTES
+    prepared = Prepared.decode(data, limit)
+    if len(prepared.cards) != size:
+        raise PeerError(f"{sender!r} sent too few cards or too many", remedy="drop the message")
+    return _taken(state, sender, prepared.package, prepared.cards)
+
+
+def receive_following(state: Gathering, sender: InstitutionId, data: bytes) -> Gathering:
+    """Take one member's package that rode along with an upload, for which we have the cards.
+
+    Raises:
+        PeerError: see `receive_package`; or its cards are not here.
+    """
+    return _taken(state, sender, data, None)
+
+
+def _taken(state: Gathering, sender: InstitutionId, data: bytes, cards: bytes | None) -> Gathering:
+    """Take a package, with the cards that came with it, if any did."""
     session = state.session
     if sender not in session.members:
         raise PeerError(f"{sender!r} is not in the session", remedy="drop the message")
-    size = parcel_bytes(session.roster.kind) * len(session.members)
+    size = PARCEL_BYTES * len(session.members)
     package = Package.decode(data, size + _PACKAGE_ENVELOPE_BYTES)
     header = decode_header(package.header)
     named = header.session, header.turn, header.name
@@ -175,11 +200,19 @@ def receive_package(state: Gathering, sender: InstitutionId, data: bytes) -> Gat
     member = session.roster.member(sender)
     if not signed_by(member, package.signature, header_digest(package.header)):
         raise PeerError(f"{sender!r} has not signed its package", remedy="drop the message")
+    if cards is not None:
+        known = {**state.cards, sender: Cards(header.epoch, cards)}
+    elif sender in state.cards and state.cards[sender].epoch == header.epoch:
+        known = {**state.cards}
+    else:
+        raise PeerError(
+            f"{sender!r} names cards that it has not sent", remedy="ask it for a package"
+        )
     check_point(header.public)
     if sender in state.packages:
         raise PeerError(f"{sender!r} has already answered", remedy="keep the first answer")
     taken = {**state.packages, sender: _Dealing(package, header)}
-    return replace(state, packages=MappingProxyType(taken))
+    return replace(state, packages=MappingProxyType(taken), cards=MappingProxyType(known))
 
 
 def start(
@@ -205,16 +238,18 @@ def start(
         participants=names,
         packages=tuple(header_digest(package.header) for package in packages),
     )
-    size = parcel_bytes(session.roster.kind)
+    size, card = PARCEL_BYTES, card_bytes(session.roster.kind)
     written = encode_manifest(manifest)
     headers = tuple(package.header for package in packages)
     signatures = b"".join(package.signature for package in packages)
-    common = Start(written, asked.question, headers, signatures, b"").common()
+    common = Start(written, asked.question, headers, signatures, b"", b"").common()
     messages = {}
     for name in names:
-        at = size * (session.point(name) - 1)
-        parcels = b"".join(package.parcels[at : at + size] for package in packages)
-        messages[name] = encode_start(common, parcels)
+        point = session.point(name)
+        mine, its = slice(size * (point - 1), size * point), slice(card * (point - 1), card * point)
+        parcels = b"".join(package.parcels[mine] for package in packages)
+        cards = b"".join(state.cards[dealer].sealed[its] for dealer in names)
+        messages[name] = encode_start(common, parcels, cards)
     return Collecting(state, manifest, manifest.context()), messages
 
 
@@ -231,7 +266,7 @@ def receive_upload(state: Collecting, sender: InstitutionId, data: bytes) -> Col
     if sender in state.uploads:
         raise PeerError(f"{sender!r} has already answered", remedy="keep the first answer")
     packed = asked.ring.packed_bytes(asked.dim)
-    package = parcel_bytes(session.roster.kind) * len(session.members)
+    package = PARCEL_BYTES * len(session.members)
     names = _LONGEST_NAME_BYTES * len(session.members)
     upload = Upload.decode(data, packed + package + names + 3 * _PACKAGE_ENVELOPE_BYTES)
     receipt = upload.receipt

@@ -1,7 +1,8 @@
 """A member's states as bytes, for the vault that keeps them: what a crash must not lose.
 
 One vault holds all turns of one session. It never holds what has been revealed: after the
-last step of a turn nothing of it is left but its number and the answers to repeat.
+last step of a turn nothing of it is left but its number and the answers to repeat. Lanes
+stay as long as the session, without the keys of packages that were dealt.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from fedcredit.secagg.dealing import (
     Dealt,
     SharePair,
 )
+from fedcredit.secagg.lanes import LANE_BYTES, MOST_STEPS, NO_LANES, Lanes
 from fedcredit.secagg.session import Turn, turn_of
 from fedcredit.units import InstitutionId
 
@@ -70,33 +72,40 @@ class Holding:
     Attributes:
         states: by turn; keys of turns to come, and the state of the latest one.
         replies: to the steps of the latest turn, by the digest of what was asked.
+        lanes: for the next package; all keys of turns to come were dealt by them.
     """
 
     states: Mapping[Turn, State] = field(default_factory=lambda: MappingProxyType({}))
     replies: Mapping[bytes, bytes] = field(default_factory=lambda: MappingProxyType({}))
+    lanes: Lanes = NO_LANES
 
     def __repr__(self) -> str:
         """Never print a secret."""
         return f"Holding({sorted(self.states)})"
 
-    def dealt(self, state: Dealt) -> Holding:
-        """With keys for one turn more; beyond the limit the earliest others go."""
+    def dealt(self, state: Dealt, lanes: Lanes) -> Holding:
+        """With keys for one turn more, and the lanes as they are after it.
+
+        Beyond the limit the earliest others go; in a new epoch all of them, since their
+        cards are gone.
+        """
         states = {**self.states, state.turn: state}
         others = sorted(
             turn
             for turn, one in self.states.items()
             if isinstance(one, Dealt) and turn != state.turn
         )
-        for turn in others[: max(0, len(others) + 1 - MOST_DEALT)]:
+        most = MOST_DEALT - 1 if lanes.epoch == self.lanes.epoch else 0
+        for turn in others[: max(0, len(others) - most)]:
             del states[turn]
-        return replace(self, states=MappingProxyType(states))
+        return replace(self, states=MappingProxyType(states), lanes=lanes)
 
     def took(self, turn: Turn, state: State, asked: bytes = b"", reply: bytes = b"") -> Holding:
         """After a step of a turn: whatever was kept of earlier turns is gone."""
         states = {key: one for key, one in self.states.items() if key > turn} | {turn: state}
         same = isinstance(self.states.get(turn), Masked | Agreed | Revealed)
         replies = {**(self.replies if same else {}), asked: reply} if asked else {}
-        return Holding(MappingProxyType(states), MappingProxyType(replies))
+        return Holding(MappingProxyType(states), MappingProxyType(replies), self.lanes)
 
 
 def encode_holding(holding: Holding) -> bytes:
@@ -104,7 +113,10 @@ def encode_holding(holding: Holding) -> bytes:
     states = tuple(
         (turn[0], turn[1], *_written(state)) for turn, state in sorted(holding.states.items())
     )
-    return encode({"replies": tuple(sorted(holding.replies.items())), "states": states})
+    kept = holding.lanes
+    lanes = kept.epoch, kept.step, kept.keys, kept.cards
+    replies = tuple(sorted(holding.replies.items()))
+    return encode({"lanes": lanes, "replies": replies, "states": states})
 
 
 def decode_holding(data: bytes) -> Holding:
@@ -144,14 +156,19 @@ def _written(state: State) -> tuple[Value, ...]:
 def _holding(body: Value) -> Holding:
     """What a vault's bytes stand for, or one of several errors."""
     match body:
-        case {"replies": tuple(replies), "states": tuple(states)}:
+        case {
+            "lanes": (bytes(epoch), int(step), bytes(keys), bytes(cards)),
+            "replies": tuple(replies),
+            "states": tuple(states),
+        } if 0 <= step <= MOST_STEPS and len(keys) % LANE_BYTES == 0:
             read = [_read(one) for one in states]
             kept: dict[bytes, bytes] = {}
             for pair in replies:
                 match pair:
                     case (bytes(asked), bytes(reply)):
                         kept[asked] = reply
-            return Holding(MappingProxyType(dict(read)), MappingProxyType(kept))
+            lanes = Lanes(epoch, step, keys, cards)
+            return Holding(MappingProxyType(dict(read)), MappingProxyType(kept), lanes)
     raise TypeError
 
 

@@ -23,7 +23,6 @@ from fedcredit.secagg.messages import (
     encode_request,
 )
 from fedcredit.secagg.packages import (
-    Package,
     blind_digest,
     decode_header,
 )
@@ -36,6 +35,7 @@ from tests.adversaries.secagg_made import (
     Names,
     World,
     answered,
+    package_in,
     publics_of,
 )
 
@@ -133,7 +133,7 @@ def _read(turn: Turn, coalition: int, at: int) -> bool:
     """Every list with the victim, every one without, and every way to divide the others."""
     w, victim = turn.world, turn.names[at]
     t, honest = w.session.threshold, ((1 << len(turn.names)) - 1) & ~coalition
-    header = decode_header(Package.decode(turn.packages[victim], MOST_BYTES).header)
+    header = decode_header(package_in(turn.packages[victim]).header)
     publics = publics_of(turn.packages)
 
     @cache

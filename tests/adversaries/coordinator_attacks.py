@@ -8,8 +8,11 @@ from typing import Final
 
 import numpy as np
 
+from fedcredit.codec import digest
 from fedcredit.secagg.client import admit
-from fedcredit.secagg.keys import new_identity
+from fedcredit.secagg.forms import cut
+from fedcredit.secagg.keys import lock, new_identity, seal
+from fedcredit.secagg.lanes import card_bytes, new_lanes
 from fedcredit.secagg.masks import add_masks, pair_mask, self_seed
 from fedcredit.secagg.messages import (
     Agreement,
@@ -21,10 +24,11 @@ from fedcredit.secagg.messages import (
     encode_request,
 )
 from fedcredit.secagg.packages import (
-    Package,
+    PARCEL_BYTES,
+    Prepared,
     decode_header,
     header_digest,
-    parcel_bytes,
+    read_parcel,
 )
 from fedcredit.secagg.roster import Roster, SignedRoster, check_roster, sign_roster
 from fedcredit.secagg.session import Asked, Floor, Manifest
@@ -44,6 +48,7 @@ from tests.adversaries.secagg_made import (
     answered,
     asked_of,
     impostor,
+    package_in,
     publics_of,
     world,
 )
@@ -175,8 +180,7 @@ def parcels_astray(choose: Callable[[World, Mapping[InstitutionId, bytes]], byte
 def parcels_in(data: bytes, w: World) -> list[bytes]:
     request = decode_request(data)
     assert isinstance(request, Start)
-    size = parcel_bytes(w.session.roster.kind)
-    return [request.parcels[at : at + size] for at in range(0, len(request.parcels), size)]
+    return cut(request.parcels, PARCEL_BYTES)
 
 
 def of_another_holder(w: World, starts: Mapping[InstitutionId, bytes]) -> bytes:
@@ -191,6 +195,63 @@ def of_another_dealer(w: World, starts: Mapping[InstitutionId, bytes]) -> bytes:
 def reflected(w: World, starts: Mapping[InstitutionId, bytes]) -> bytes:
     own, _, *rest = parcels_in(starts[w.names[0]], w)
     return b"".join([own, parcels_in(starts[w.names[1]], w)[0], *rest])
+
+
+def cards_astray(choose: Callable[[World, list[bytes]], list[bytes]]) -> Attack:
+    """A3: other cards for the first member; it takes the shares without accusing a dealer."""
+
+    def attack(w: World) -> bool:
+        _, starts = w.hand_out(w.packages(), w.asked)
+        request = decode_request(starts[w.names[0]])
+        assert isinstance(request, Start)
+        cards = b"".join(choose(w, cut(request.cards, card_bytes(w.session.roster.kind))))
+        changed = encode_request(replace(request, cards=cards))
+        upload = Upload.decode(first(w).upload(changed, w.asked), MOST_BYTES)
+        return upload.accused == ()
+
+    return attack
+
+
+def cards_of_another_holder(w: World, cards: list[bytes]) -> list[bytes]:
+    size = card_bytes(w.session.roster.kind)
+    return [cards[0], *(cut(w.banks[n].holding().lanes.cards, size)[2] for n in w.names[1:])]
+
+
+def cards_of_another_dealer(w: World, cards: list[bytes]) -> list[bytes]:
+    own, second, third, *rest = cards
+    return [own, third, second, *rest]
+
+
+def cards_of_an_epoch_before(w: World, cards: list[bytes]) -> list[bytes]:
+    """The second member's vault was lost once; these are its cards before that."""
+    bank = w.banks[w.names[1]]
+    old = new_lanes(bank.identity, w.session, Stream("before"))
+    return [cards[0], old.cards[: len(cards[0])], *cards[2:]]
+
+
+def no_cards(w: World, cards: list[bytes]) -> list[bytes]:
+    return [bytes(len(one)) for one in cards]
+
+
+def lane_of_the_coordinator(w: World) -> bool:
+    """A3: a card in the second member's name, and shares under it that nobody has dealt."""
+    _, starts = w.hand_out(w.packages(), w.asked)
+    request = decode_request(starts[w.names[0]])
+    assert isinstance(request, Start)
+    victim, dealer = w.names[:2]
+    lanes = new_lanes(impostor(w.banks[dealer], "lanes").identity, w.session, Stream("lanes"))
+    lanes = replace(lanes, epoch=decode_header(request.headers[1]).epoch)
+    names = dealer.encode(), lanes.epoch, victim.encode()
+    info = digest("fedcredit/secagg/lane/1", w.session.digest(), *names)
+    card = seal(w.session.roster.member(victim), lanes.key(0), info)
+    true = read_parcel(request.parcels, 1)
+    header = request.headers[1], victim.encode(), true.blind, true.secret
+    false = lock(lanes.key(0), bytes(66), digest("fedcredit/secagg/sealed/1", *header))
+    parcels, cards = parcels_in(starts[victim], w), cut(request.cards, len(card))
+    parcels[1], cards[1] = replace(true, sealed=false).encode(), card
+    changed = replace(request, parcels=b"".join(parcels), cards=b"".join(cards))
+    reply = first(w).upload(encode_request(changed), w.asked)
+    return Upload.decode(reply, MOST_BYTES).accused == ()
 
 
 def receipt_that_nobody_signed(w: World) -> bool:
@@ -295,10 +356,11 @@ def roster_of_other_keys(w: World) -> bool:
 
 def with_key(w: World, name: InstitutionId, data: bytes, public: bytes) -> bytes:
     """A package whose dealer has put another key into its header and signed it."""
-    package = Package.decode(data, MOST_BYTES)
+    package = package_in(data)
     header = replace(decode_header(package.header), public=public).encode()
     signature = w.banks[name].identity.sign(header_digest(header))
-    return replace(package, header=header, signature=signature).encode()
+    other = replace(package, header=header, signature=signature).encode()
+    return replace(Prepared.decode(data, MOST_BYTES), package=other).encode()
 
 
 def point_of_small_order(point: bytes) -> Attack:

@@ -35,7 +35,9 @@ from fedcredit.secagg.dealing import (
     Dealt,
     deal,
 )
-from fedcredit.secagg.keys import Identity, Sealer, new_identity, seal
+from fedcredit.secagg.forms import cut
+from fedcredit.secagg.keys import TAG_BYTES, Identity, Sealer, new_identity, seal
+from fedcredit.secagg.lanes import card_bytes, new_lanes
 from fedcredit.secagg.messages import (
     Reveal,
     Start,
@@ -51,10 +53,11 @@ from fedcredit.secagg.opening import (
     receive_shares,
 )
 from fedcredit.secagg.packages import (
+    PARCEL_BYTES,
     Package,
+    Prepared,
     decode_header,
     header_digest,
-    parcel_bytes,
 )
 from fedcredit.secagg.ring import Ring
 from fedcredit.secagg.roster import Roster
@@ -119,9 +122,13 @@ class Bank:
         raise PeerError("no keys wait for that turn", remedy="refuse it")
 
     def package(self, turn: Turn = TURN) -> bytes:
-        made = deal(self.identity, self.session, turn, self.random, sealer=self.sealer)
-        self.kept = encode_holding(self.holding().dealt(made))
-        return self._send(made.package)
+        """What it says when it is asked to prepare."""
+        lanes = self.holding().lanes
+        if lanes.spent:
+            lanes = new_lanes(self.identity, self.session, self.random, self.sealer)
+        made, after = deal(self.identity, self.session, turn, lanes, self.random)
+        self.kept = encode_holding(self.holding().dealt(made, after))
+        return self._send(Prepared(lanes.cards, made.package).encode())
 
     def upload(self, data: bytes, asked: Asked) -> bytes:
         request = _request(data, Start)
@@ -187,21 +194,24 @@ class World:
 
     def hand_out(self, packages: Mapping[InstitutionId, bytes], asked: Asked) -> Starts:
         """A start for each member, by a coordinator that checks nothing."""
-        read = {name: Package.decode(data, MOST_BYTES) for name, data in sorted(packages.items())}
+        read = {name: package_in(data) for name, data in sorted(packages.items())}
+        sealed = [Prepared.decode(packages[name], MOST_BYTES).cards for name in read]
         manifest = Manifest(
             session=self.session.digest(),
             asked=asked,
             participants=tuple(read),
             packages=tuple(header_digest(one.header) for one in read.values()),
         )
-        size = parcel_bytes(self.session.roster.kind)
+        card = card_bytes(self.session.roster.kind)
         headers = tuple(one.header for one in read.values())
         signatures = b"".join(one.signature for one in read.values())
         starts = {}
         for name in self.names:
-            at = size * (self.session.point(name) - 1)
-            parcels = b"".join(one.parcels[at : at + size] for one in read.values())
-            request = Start(encode_manifest(manifest), asked.question, headers, signatures, parcels)
+            at = self.session.point(name) - 1
+            parcels = b"".join(cut(one.parcels, PARCEL_BYTES)[at] for one in read.values())
+            cards = b"".join(cut(one, card)[at] for one in sealed)
+            written = encode_manifest(manifest)
+            request = Start(written, asked.question, headers, signatures, parcels, cards)
             starts[name] = encode_request(request)
         return manifest, starts
 
@@ -283,9 +293,14 @@ def answered(step: Callable[[], object], *banks: Bank) -> bool:
     return True
 
 
+def package_in(data: bytes) -> Package:
+    """The package in what a member says when it is asked to prepare."""
+    return Package.decode(Prepared.decode(data, MOST_BYTES).package, MOST_BYTES)
+
+
 def publics_of(packages: Mapping[InstitutionId, bytes]) -> dict[InstitutionId, bytes]:
     """The one-time public keys in packages."""
-    headers = {n: Package.decode(data, MOST_BYTES).header for n, data in packages.items()}
+    headers = {n: package_in(data).header for n, data in packages.items()}
     return {name: decode_header(data).public for name, data in headers.items()}
 
 
@@ -328,6 +343,19 @@ def plant(
 def everything_is_signed(*_: object) -> bool:
     """The planted fault of a signature check that is not made."""
     return True
+
+
+def in_clear(secret: bytes, text: bytes, info: bytes) -> bytes:
+    """The planted fault of shares that are not sealed."""
+    return text + bytes(TAG_BYTES)
+
+
+def read_in_clear(secret: bytes, locked: bytes, info: bytes) -> bytes:
+    """Whoever has such shares reads them."""
+    return locked[:-TAG_BYTES]
+
+
+IN_CLEAR: Final[Mapping[str, object]] = {"lock": in_clear, "unlock": read_in_clear}
 
 
 def nothing(*_: object) -> None:

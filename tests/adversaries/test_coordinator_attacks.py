@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import chisquare
 
 from fedcredit.codec import decode
-from fedcredit.secagg.keys import Identity, Member, agree_on, derive
+from fedcredit.secagg.keys import agree_on, derive
 from fedcredit.secagg.messages import (
     Start,
 )
@@ -28,17 +28,22 @@ from tests.adversaries.coordinator_attacks import (
     Attack,
     below_the_floor,
     blinds_of,
+    cards_astray,
+    cards_of_an_epoch_before,
+    cards_of_another_dealer,
+    cards_of_another_holder,
     different_models_add_up,
     different_models_are_agreed_on,
     key_that_was_revoked,
     keys_of_the_coordinator,
+    lane_of_the_coordinator,
     member_that_never_enrolled,
+    no_cards,
     of_another_dealer,
     of_another_holder,
     other_numbers,
     package_of,
     parcels_astray,
-    parcels_in,
     point_of_small_order,
     receipt_that_nobody_signed,
     reflected,
@@ -50,6 +55,7 @@ from tests.adversaries.coordinator_attacks import (
     with_key,
 )
 from tests.adversaries.secagg_made import (
+    IN_CLEAR,
     TURN,
     World,
     answered,
@@ -123,24 +129,15 @@ def seed_of_no_turn(secret: bytes, salt: bytes, info: bytes) -> bytes:
     return derive(secret, b"", info)
 
 
-def in_clear(member: Member, text: bytes, info: bytes) -> bytes:
-    """Shares are not sealed."""
-    return text + bytes(48)
-
-
-def read_in_clear(identity: Identity, sealed: bytes, info: bytes) -> bytes:
-    """Whoever has them reads them."""
-    return sealed[:66]
-
-
 def bound_to_nothing(*_: object) -> bytes:
     """A hash of nothing stands where header, holder or share should be hashed."""
     return bytes(32)
 
 
+ANY_LANE: Final[Faults] = {**IN_CLEAR, "open_card": bound_to_nothing}
 UNBOUND: Final[Faults] = {
     **UNSIGNED,
-    "unseal": read_in_clear,
+    **IN_CLEAR,
     "commitment": bound_to_nothing,
 }
 OTHER_EPOCH: Final = world()
@@ -165,6 +162,14 @@ REFUSED: Final[Mapping[str, tuple[Attack, Faults]]] = {
     "A3 parcels of another holder": (parcels_astray(of_another_holder), UNBOUND),
     "A3 parcels of another dealer": (parcels_astray(of_another_dealer), UNBOUND),
     "A3 a parcel reflected": (parcels_astray(reflected), UNBOUND),
+    "A3 cards of another holder": (cards_astray(cards_of_another_holder), ANY_LANE),
+    "A3 cards of another dealer": (cards_astray(cards_of_another_dealer), ANY_LANE),
+    "A3 cards of an epoch before": (cards_astray(cards_of_an_epoch_before), ANY_LANE),
+    "A3 no cards": (cards_astray(no_cards), ANY_LANE),
+    "A3 a lane of the coordinator's": (
+        lane_of_the_coordinator,
+        {**UNSIGNED, "commitment": bound_to_nothing},
+    ),
     "A4 a receipt that nobody signed": (receipt_that_nobody_signed, UNSIGNED),
     "A9 fewer members": (below_the_floor(members=6), ANY_FLOOR),
     "A9 a lower threshold": (below_the_floor(threshold=5), ANY_FLOOR),
@@ -208,9 +213,8 @@ def test_the_attack_wins_where_the_check_is_missing(
     attempt, faults = REFUSED[attack]
     for name, fault in faults.items():
         plant(monkeypatch, name, fault)
-    in_the_open = "unseal" in faults
 
-    assert attempt(world(sealer=in_clear) if in_the_open else world())
+    assert attempt(world())
 
 
 def test_a_ring_below_the_floor_is_refused_and_one_on_it_is_not() -> None:
@@ -252,16 +256,15 @@ def test_an_honest_coordinator_takes_no_key_of_small_order(
 
 
 @pytest.mark.parametrize("point", SMALL_ORDER, ids=[one.hex() for one in SMALL_ORDER])
-def test_a_parcel_sealed_with_a_point_of_small_order_does_not_open(point: bytes) -> None:
+def test_a_card_sealed_with_a_point_of_small_order_does_not_open(point: bytes) -> None:
     """A12: the encapsulated key of HPKE; the dealer is accused, and no share is taken."""
 
-    def pointed(w: World, starts: Mapping[InstitutionId, bytes]) -> bytes:
-        own, second, *rest = parcels_in(starts[w.names[0]], w)
-        return b"".join([own, point + second[32:], *rest])
+    def pointed(w: World, cards: list[bytes]) -> list[bytes]:
+        own, second, *rest = cards
+        return [own, point + second[32:], *rest]
 
-    attack = parcels_astray(pointed)
+    attack = cards_astray(pointed)
     with pytest.MonkeyPatch.context() as patch:
-        plant(patch, "signed_by", everything_is_signed)
         assert not attack(world())
         plant(patch, "open_parcel", any_share)
         assert attack(world())

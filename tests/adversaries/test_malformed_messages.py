@@ -119,7 +119,7 @@ def member_falls(w: World) -> bool:
         ("reveal", bank.reveal),
     )
     commons = (
-        encode_start(encode(odd), request.parcels)
+        encode_start(encode(odd), request.parcels, request.cards)
         for odd in with_odd_values(decode(request.common()))
     )
     if crashes(bank, steps[0][1], manifests) or crashes(bank, steps[0][1], commons):

@@ -9,10 +9,7 @@ from typing import Final
 import numpy as np
 import pytest
 
-from fedcredit.secagg.dealing import (
-    deal,
-)
-from fedcredit.secagg.keys import Member, seal
+from fedcredit.secagg.keys import Member, lock, seal
 from fedcredit.secagg.messages import (
     Shares,
     Upload,
@@ -40,6 +37,7 @@ from fedcredit.units import InstitutionId
 from tests.adversaries.coordinator_attacks import OTHER_TURN, Attack, package_of, signed_upload
 from tests.adversaries.laid_open import survive
 from tests.adversaries.secagg_made import (
+    IN_CLEAR,
     MOST_BYTES,
     TURN,
     Agreeable,
@@ -86,15 +84,24 @@ def accusations(collecting: Collecting) -> dict[InstitutionId, tuple[Institution
     return {name: upload.accused for name, upload in collecting.uploads.items() if upload.accused}
 
 
-def altered_for(holders: int) -> Callable[[Member, bytes, bytes], bytes]:
-    """Seals other shares than were committed to, for the last so many members of five."""
-    unlucky = {f"bank-{5 - at}" for at in range(holders)}
+def altered(text: bytes) -> bytes:
+    return text[:-1] + bytes([text[-1] ^ 1])
 
-    def sealer(member: Member, text: bytes, info: bytes) -> bytes:
-        altered = text[:-1] + bytes([text[-1] ^ 1])
-        return seal(member, altered if member.name in unlucky else text, info)
 
-    return sealer
+def altered_for(holders: int) -> Callable[[bytes, bytes, bytes], bytes]:
+    """Seals other shares than were committed to, for the last so many of four holders."""
+    sealed: list[bytes] = []
+
+    def false_lock(secret: bytes, text: bytes, info: bytes) -> bytes:
+        sealed.append(text)
+        return lock(secret, altered(text) if len(sealed) > 4 - holders else text, info)
+
+    return false_lock
+
+
+def other_lane(member: Member, text: bytes, info: bytes) -> bytes:
+    """Gives the last of five members another lane key than the dealer goes on to use."""
+    return seal(member, altered(text) if member.name == "bank-5" else text, info)
 
 
 # ------------------------------------------------------------------------------------ B1, B3: dealt
@@ -102,17 +109,23 @@ def altered_for(holders: int) -> Callable[[Member, bytes, bytes], bytes]:
 
 def wrong_share_for_one(w: World) -> bool:
     """B1: one holder is sealed a false share; it is to be noticed, and to do no harm."""
-    second(w).sealer = altered_for(1)
-    collecting = w.collected(w.packages(), w.names)
+    collecting = w.collected(dealt_with(w, lock=altered_for(1)), w.names)
     noticed = accusations(collecting) == {w.names[-1]: (second(w).name,)}
     return not (noticed and is_exact(w, w.finish(collecting)))
 
 
 def wrong_share_for_two(w: World) -> bool:
     """B1: so many that the rest are too few; the dealer alone is to be blamed."""
-    second(w).sealer = altered_for(2)
-    result = w.finish(w.collected(w.packages(), w.names))
+    result = w.finish(w.collected(dealt_with(w, lock=altered_for(2)), w.names))
     return not (isinstance(result, Aborted) and result.blamed == (second(w).name,))
+
+
+def wrong_lane_for_one(w: World) -> bool:
+    """B1: one holder's card is of no use; it is to be noticed, and to do no harm."""
+    second(w).sealer = other_lane
+    collecting = w.collected(w.packages(), w.names)
+    noticed = accusations(collecting) == {w.names[-1]: (second(w).name,)}
+    return not (noticed and is_exact(w, w.finish(collecting)))
 
 
 def share_outside_the_field(w: World) -> bool:
@@ -165,6 +178,16 @@ def test_a_false_share_is_noticed_by_its_holder_and_its_dealer_named(
     assert not attack(world())
     plant(monkeypatch, "commitment", bound_to_nothing)
     assert attack(world())
+
+
+def test_a_false_card_is_noticed_by_its_holder_and_harms_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """B1; where shares are not sealed by the lanes, nobody notices."""
+    assert not wrong_lane_for_one(world())
+    for name, fault in IN_CLEAR.items():
+        plant(monkeypatch, name, fault)
+    assert wrong_lane_for_one(world())
 
 
 def test_a_share_outside_the_field_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +264,7 @@ def test_a_false_share_is_named_and_the_sum_is_exact_with_those_that_come_later(
 def two_packages(w: World) -> bool:
     """B4: two true packages; a coordinator that conspires shows each half another."""
     packages = w.packages()
-    other = deal(second(w).identity, w.session, TURN, second(w).random).package
+    other = replace(second(w)).package()
     halves = {}
     for half, shown in (
         (w.names[:2], packages),

@@ -17,6 +17,8 @@ import fedcredit.secagg
 from fedcredit.privacy.noise import discrete_gaussian
 from fedcredit.secagg import masks
 from fedcredit.secagg.client import Agreed, Masked
+from fedcredit.secagg.forms import cut
+from fedcredit.secagg.keys import Member, Sealer, seal
 from fedcredit.secagg.masks import Mask, pair_seed, self_seed
 from fedcredit.secagg.messages import Upload
 from fedcredit.secagg.opening import (
@@ -34,6 +36,7 @@ from tests.adversaries.distinguishers import (
     seed_of,
 )
 from tests.adversaries.secagg_made import (
+    IN_CLEAR,
     MOST_BYTES,
     TURN,
     Bank,
@@ -214,19 +217,38 @@ def secret_is_sent(w: World, numbers: str = "bank") -> bool:
     )
 
 
-def in_clear(member: object, text: bytes, info: bytes) -> bytes:
-    """Shares are not sealed."""
-    return text + bytes(48)
-
-
 def test_no_key_share_or_number_leaves_a_member(monkeypatch: pytest.MonkeyPatch) -> None:
     """C4: shares of b leave when they are asked for, shares of a survivor's k never."""
     assert not secret_is_sent(world())
     with pytest.MonkeyPatch.context() as patch:
-        plant(patch, "unseal", lambda identity, sealed, info: sealed[:66])
-        assert secret_is_sent(world(sealer=in_clear))
+        for name, fault in IN_CLEAR.items():
+            plant(patch, name, fault)
+        assert secret_is_sent(world())
     plant(monkeypatch, "add_masks", nothing)
     assert secret_is_sent(world())
+
+
+def lane_is_sent(sealer: Sealer) -> bool:
+    """C4: whether a lane key, of now or as it was sealed, stands in a byte that left a member."""
+    first: list[bytes] = []
+
+    def noting(member: Member, text: bytes, info: bytes) -> bytes:
+        first.append(text)
+        return sealer(member, text, info)
+
+    w = world(sealer=noting)
+    w.finish(w.collected(w.packages(), w.names))
+    keys = [cut(bank.holding().lanes.keys, 32) for bank in w.banks.values()]
+    later = [key for at, mine in enumerate(keys) for key in mine[:at] + mine[at + 1 :]]
+    assert len(first) == len(later) == len(w.names) * (len(w.names) - 1)
+    sent = b"".join(b"".join(bank.sent) for bank in w.banks.values())
+    return any(key in sent for key in first + later)
+
+
+def test_no_lane_key_leaves_a_dealer() -> None:
+    """C4; where cards are not sealed, all do."""
+    assert not lane_is_sent(seal)
+    assert lane_is_sent(lambda member, text, info: text + bytes(48))
 
 
 def vault_still_has_keys(w: World) -> bool:

@@ -64,6 +64,7 @@ class Driven:
         turn: Turn = (0, 0),
         query: Query = QUERY,
     ) -> None:
+        self.packages = packages
         state = Gathering(session(study), turn)
         for name, data in packages.items():
             state = receive_package(state, name, data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 
 from fedcredit.federation.coordinator import Transport, TurnResult, conduct_turn
 from fedcredit.federation.member import Member
-from fedcredit.federation.messages import Heard, Refusal
+from fedcredit.federation.messages import Answer, Heard, Refusal
 from fedcredit.federation.simulate import plain_calls
-from fedcredit.secagg.messages import Start, decode_request
+from fedcredit.secagg.lanes import Cards
+from fedcredit.secagg.messages import Start, Upload, decode_request
 from fedcredit.secagg.opening import (
     Opened,
 )
@@ -34,8 +36,10 @@ def conduct(
     ask: Transport,
     packages: Mapping[InstitutionId, bytes] | None = None,
     turn: Turn = (0, 0),
+    cards: Mapping[InstitutionId, Cards] | None = None,
 ) -> TurnResult:
-    return conduct_turn(session(PLAN), asked(PLAN, turn), packages or {}, NAMES, ask, 1.0)
+    what = session(PLAN), asked(PLAN, turn)
+    return conduct_turn(*what, packages or {}, NAMES, ask, 1.0, cards or {})
 
 
 def exact(
@@ -80,7 +84,7 @@ def test_with_the_packages_of_the_last_turn_it_is_three() -> None:
     first = conduct(plain_calls(members))
     assert tuple(first.following) == NAMES
     watched = Watched(plain_calls(members))
-    second = conduct(watched, first.following, (1, 0))
+    second = conduct(watched, first.following, (1, 0), first.cards)
     assert watched.kinds() == ["start", "survive", "reveal"]
     assert opened(second).survivors == NAMES
 
@@ -91,9 +95,56 @@ def test_a_member_that_was_absent_is_asked_for_keys_and_no_other_is() -> None:
     first = conduct(watched)
     assert opened(first).survivors == tuple(name for name in NAMES if name != NAMES[2])
     again = Watched(plain_calls(members))
-    second = conduct(again, first.following, (1, 0))
+    second = conduct(again, first.following, (1, 0), first.cards)
     assert list(again.trips[0].requests) == [NAMES[2]]
     assert opened(second).survivors == NAMES
+
+
+def test_a_member_that_was_away_for_turns_opens_the_lanes_of_the_others() -> None:
+    """The cards come with its start: it was there for none of the turns that they have taken."""
+    members = parties(PLAN)
+    away = Watched(plain_calls(members), lambda trip, name: name == NAMES[2])
+    first = conduct(away)
+    second = conduct(away, first.following, (1, 0), first.cards)
+    assert NAMES[2] not in second.cards
+    direct, accused = plain_calls(members), []
+
+    def ask(requests: Mapping[InstitutionId, bytes], deadline_s: float) -> Iterable[Heard]:
+        for heard in direct(requests, deadline_s):
+            assert isinstance(heard, Answer)
+            if isinstance(decode_request(requests[heard.sender]), Start):
+                accused.append(Upload.decode(heard.data, len(heard.data)).accused)
+            yield heard
+
+    back = conduct(ask, second.following, (2, 0), second.cards)
+    assert (opened(back).survivors, back.troubles) == (NAMES, {})
+    assert accused == [()] * len(NAMES)
+
+
+def test_a_member_that_lost_its_vault_begins_a_new_epoch() -> None:
+    """It misses the turn that its keys were lost for, and its old cards are of no use."""
+    members = parties(PLAN)
+    first = conduct(plain_calls(members))
+    members[NAMES[2]].vault.keep(session(PLAN).digest(), b"")
+    second = conduct(plain_calls(members), first.following, (1, 0), first.cards)
+    assert NAMES[2] not in opened(second).survivors
+    third = conduct(plain_calls(members), second.following, (2, 0), second.cards)
+    assert (opened(third).survivors, third.troubles) == (NAMES, {})
+    changed = [name for name in NAMES if first.cards[name].epoch != third.cards[name].epoch]
+    assert changed == [NAMES[2]]
+
+
+def test_without_the_cards_that_a_package_needs_its_dealer_is_asked_for_both() -> None:
+    """As after a coordinator's restart; a package of an epoch that is over is one of them."""
+    members = parties(PLAN)
+    first = conduct(plain_calls(members))
+    fewer = {name: cards for name, cards in first.cards.items() if name != NAMES[1]}
+    fewer[NAMES[3]] = replace(fewer[NAMES[3]], epoch=bytes(32))
+    again = Watched(plain_calls(members))
+    second = conduct(again, first.following, (1, 0), fewer)
+    assert list(again.trips[0].requests) == [NAMES[1], NAMES[3]]
+    assert (opened(second).survivors, second.troubles) == (NAMES, {})
+    assert second.cards == first.cards
 
 
 def test_a_package_that_is_of_no_use_is_asked_for_once_more() -> None:
@@ -101,7 +152,7 @@ def test_a_package_that_is_of_no_use_is_asked_for_once_more() -> None:
     first = conduct(plain_calls(members))
     wrong = {**first.following, NAMES[1]: b"wrong", NAMES[4]: first.following[NAMES[3]]}
     again = Watched(plain_calls(members))
-    second = conduct(again, wrong, (1, 0))
+    second = conduct(again, wrong, (1, 0), first.cards)
     assert list(again.trips[0].requests) == [NAMES[1], NAMES[4]]
     assert (opened(second).survivors, second.troubles) == (NAMES, {})
 
@@ -111,7 +162,7 @@ def test_a_member_whose_package_was_of_no_use_and_that_is_gone_has_not_answered(
     members = parties(PLAN)
     first = conduct(plain_calls(members))
     gone = Watched(plain_calls(members), lambda trip, name: name == NAMES[1])
-    second = conduct(gone, {**first.following, NAMES[1]: b"wrong"}, (1, 0))
+    second = conduct(gone, {**first.following, NAMES[1]: b"wrong"}, (1, 0), first.cards)
     assert second.troubles == {NAMES[1]: "no answer"}
 
 

@@ -22,6 +22,7 @@ from fedcredit.secagg.messages import (
 )
 from fedcredit.secagg.packages import (
     Package,
+    Prepared,
 )
 from fedcredit.secagg.server import Aborted
 from fedcredit.secagg.signed import (
@@ -92,8 +93,10 @@ def dealing_rubbish(dealer: InstitutionId) -> Tamper:
 
     def change(name: InstitutionId, request: bytes, data: bytes) -> Iterable[Heard]:
         if name == dealer and request == prepare(PLAN):
-            package = Package.decode(data, len(data))
-            data = replace(package, parcels=bytes(len(package.parcels))).encode()
+            said = Prepared.decode(data, len(data))
+            package = Package.decode(said.package, len(data))
+            useless = replace(package, parcels=bytes(len(package.parcels))).encode()
+            data = replace(said, package=useless).encode()
         yield Answer(name, data)
 
     return change

@@ -17,6 +17,7 @@ from fedcredit.secagg.client import (
 from fedcredit.secagg.dealing import (
     Dealt,
 )
+from fedcredit.secagg.lanes import NO_LANES
 from fedcredit.secagg.messages import (
     Agreement,
     Reveal,
@@ -24,6 +25,7 @@ from fedcredit.secagg.messages import (
     decode_request,
     encode_request,
 )
+from fedcredit.secagg.packages import Package, Prepared, decode_header
 from fedcredit.secagg.signed import (
     agreement_digest,
 )
@@ -88,7 +90,35 @@ def test_keys_of_the_round_to_come_ride_along() -> None:
         if index == 2:
             assert following == b""
         else:
-            assert following == table.say(prepare(study, (index + 1, 0)))
+            said = table.say(prepare(study, (index + 1, 0)))
+            assert following == Prepared.decode(said, len(said)).package
+
+
+def test_lanes_go_one_step_with_every_package_and_begin_anew_after_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Keys that were dealt in the old epoch go, as nobody would hand out its cards again."""
+    monkeypatch.setattr("fedcredit.secagg.lanes.MOST_STEPS", 3)
+    table = Table()
+    epochs = []
+    turns = [(0, 0), (0, 1), (0, 2), (1, 0)]
+    before = NO_LANES
+    for at, turn in enumerate(turns):
+        said = table.say(prepare(table.study, turn))
+        prepared = Prepared.decode(said, len(said))
+        header = decode_header(Package.decode(prepared.package, len(said)).header)
+        lanes = table.holding.lanes
+        assert header.step == at % 3
+        assert (lanes.epoch, lanes.step) == (header.epoch, header.step + 1)
+        assert lanes.cards == prepared.cards
+        epochs.append(header.epoch)
+        old = [before.key(place) for place in range(1, len(NAMES)) if before.keys]
+        assert not [key for key in old if key in table.kept], "what sealed is forgotten"
+        assert all(lanes.key(place) in table.kept for place in range(1, len(NAMES)))
+        before = lanes
+    assert set(table.holding.states) == {(1, 0)}
+    assert epochs[0] == epochs[1] == epochs[2] != epochs[3]
+    assert table.turn((1, 0)).opened is not None
 
 
 def test_another_start_for_the_same_turn_is_refused() -> None:
@@ -97,8 +127,7 @@ def test_another_start_for_the_same_turn_is_refused() -> None:
     driven = table.driven()
     table.say(driven.starts[ME])
     before = table.entries, table.kept
-    taken = driven.collecting.gathering.packages
-    packages = {name: one.package.encode() for name, one in taken.items()}
+    packages = driven.packages
     fewer = {name: packages[name] for name in NAMES[:5]}
     for other in (
         Driven(table.study, packages, query=FINER),

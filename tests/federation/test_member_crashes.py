@@ -15,9 +15,10 @@ from fedcredit.secagg.client import (
 from fedcredit.secagg.dealing import (
     Dealt,
 )
+from fedcredit.secagg.packages import Package, Prepared, decode_header
 from fedcredit.secagg.states import InMemoryVault
 from tests.federation.books import MemoryBook
-from tests.federation.driven import Driven, each
+from tests.federation.driven import Driven, each, prepare
 from tests.federation.failing import Crash, Disk, FailingBook, FailingVault
 from tests.federation.made import NAMES, QUERY, Party
 from tests.federation.opened import opened_total
@@ -205,8 +206,7 @@ def test_a_vault_put_back_to_before_the_start_masks_nothing_again() -> None:
     table.kept = old
     table.restart()
     assert table.say(driven.starts[ME]) == first
-    taken = driven.collecting.gathering.packages
-    fewer = {name: taken[name].package.encode() for name in NAMES[:5]}
+    fewer = {name: driven.packages[name] for name in NAMES[:5]}
     again = Driven(table.study, fewer)
     with pytest.raises(PeerError, match="asked another question before"):
         table.say(again.starts[ME])
@@ -214,6 +214,26 @@ def test_a_vault_put_back_to_before_the_start_masks_nothing_again() -> None:
     with pytest.raises(PeerError, match="no turn of ours waits"):
         table.say(driven.survive(uploads))
     assert table.written == ["charge", "release"]
+
+
+def test_a_vault_put_back_to_before_a_package_deals_another_at_the_same_step() -> None:
+    """The lanes go back with it; the shares of either package are sealed under keys of its own."""
+    table = Table()
+    table.say(prepare(table.study))
+    old, headers = table.kept, []
+    for _ in range(2):
+        table.kept = old
+        table.restart()
+        said = table.say(prepare(table.study, (0, 1)))
+        assert table.say(prepare(table.study, (0, 1))) == said
+        package = Package.decode(Prepared.decode(said, len(said)).package, len(said))
+        headers.append(decode_header(package.header))
+    one, other = headers
+    assert (one.epoch, one.step) == (other.epoch, other.step)
+    assert one.public != other.public
+    said_all = table.turn((0, 1))
+    assert said_all.opened is not None
+    assert said_all.opened.survivors == NAMES
 
 
 def test_a_lost_vault_costs_the_turn_and_not_the_study() -> None:

@@ -164,6 +164,8 @@ def test_a_start_with_anything_changed_is_refused_free_of_charge() -> None:
         changed(good, headers=request.headers[1:]),
         changed(good, signatures=bytes(len(request.signatures))),
         changed(good, parcels=request.parcels[1:]),
+        changed(good, cards=request.cards[1:]),
+        changed(good, cards=b""),
     ):
         with pytest.raises(PeerError):
             table.say(bad)

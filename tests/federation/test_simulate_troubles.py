@@ -30,6 +30,7 @@ from fedcredit.secagg.messages import (
 )
 from fedcredit.secagg.packages import (
     Package,
+    Prepared,
 )
 from fedcredit.units import InstitutionId
 from tests.federation.books import MemoryBook, entries
@@ -211,9 +212,10 @@ def test_a_blamed_dealer_is_not_invited_again() -> None:
         for heard in direct(requests, deadline_s):
             assert isinstance(heard, Answer)
             if heard.sender == NAMES[3] and requests[NAMES[3]] == prepare(study):
-                package = Package.decode(heard.data, len(heard.data))
-                rubbish = replace(package, parcels=bytes(len(package.parcels)))
-                yield Answer(heard.sender, rubbish.encode())
+                said = Prepared.decode(heard.data, len(heard.data))
+                package = Package.decode(said.package, len(heard.data))
+                rubbish = replace(package, parcels=bytes(len(package.parcels))).encode()
+                yield Answer(heard.sender, replace(said, package=rubbish).encode())
             else:
                 yield heard
 

@@ -17,7 +17,8 @@ from fedcredit.secagg.dealing import (
     Dealt,
     SharePair,
 )
-from fedcredit.secagg.keys import Identity, public_of, seal
+from fedcredit.secagg.keys import Identity, lock, public_of
+from fedcredit.secagg.lanes import Cards
 from fedcredit.secagg.messages import (
     Receipt,
     Start,
@@ -57,6 +58,7 @@ from tests.secagg.world import (
     dealt,
     drawn,
     identity,
+    lanes_of,
     numbers,
     reveal_of,
     start_of,
@@ -93,27 +95,29 @@ def dealing(
     """
     random = drawn(f"dealing/{dealer.name}/{turn}")
     secret, blind = random(32), random(32)
+    lanes = lanes_of(session, dealer.name)
     true = Header(
         session=session.digest(),
         turn=turn,
         name=dealer.name,
         public=public_of(secret),
         blind=blind_digest(blind),
+        epoch=lanes.epoch,
+        step=0,
     )
     header = replace(true, **(changes or {})).encode()  # type: ignore[arg-type]
     n, t = len(session.members), session.threshold
     pairs = list(zip(split(blind, t, n, random), split(secret, t, n, random), strict=True))
     parcels = []
-    for holder, pair in zip(session.members, pairs, strict=True):
+    for at, (holder, pair) in enumerate(zip(session.members, pairs, strict=True)):
         text = write_shares(sent(holder, pair))
-        info = digest("fedcredit/secagg/sealed/1", header, holder.encode())
         kept = [write_shares([share]) for share in promised(holder, pair)]
-        parcel = Parcel(
-            seal(session.roster.member(holder), text, info),
+        both = (
             commitment("blind", header, holder, kept[0]),
             commitment("secret", header, holder, kept[1]),
-            b"",
         )
+        info = digest("fedcredit/secagg/sealed/1", header, holder.encode(), *both)
+        parcel = Parcel(lock(lanes.key(at), text, info), *both, b"")
         parcels.append(signed(dealer, header, holder, parcel))
     package = Package(header, dealer.sign(header_digest(header)), b"".join(parcels)).encode()
     return Dealt(turn, secret, blind, pairs[session.point(dealer.name) - 1], package)
@@ -123,11 +127,13 @@ def smuggled(
     session: Session, keys: Mapping[InstitutionId, Dealt], asked: Asked
 ) -> tuple[Collecting, Mapping[InstitutionId, bytes]]:
     """A turn begun by a coordinator that looks at no package."""
-    packages = {}
+    packages, cards = {}, {}
     for name, state in keys.items():
         package = Package.decode(state.package, 1 << 20)
         packages[name] = server._Dealing(package, decode_header(package.header))
-    begun = server.start(Gathering(session, asked.turn, packages), asked)
+        lanes = lanes_of(session, name)
+        cards[name] = Cards(lanes.epoch, lanes.cards)
+    begun = server.start(Gathering(session, asked.turn, packages, cards), asked)
     assert not isinstance(begun, Aborted)
     return begun
 

@@ -34,6 +34,7 @@ from tests.secagg.world import (
     identity,
     numbers,
     plain_sum,
+    prepared,
     reveal_of,
     session_of,
     start_of,
@@ -119,7 +120,7 @@ class Rehearsal:
         gathering = Gathering(self.session, self.turn)
         for name, stage in when.items():
             if stage > Lost.PACKAGE:
-                package = dealt(self.session, name, self.turn).package
+                package = prepared(self.session, name, self.turn)
                 gathering = server.receive_package(gathering, name, package)
         return server.start(gathering, self.asked)
 

@@ -15,6 +15,7 @@ from fedcredit.errors import LocalError, PeerError
 from fedcredit.secagg.keys import (
     KINDS,
     SIGNATURE_BYTES,
+    TAG_BYTES,
     Identity,
     Kind,
     Member,
@@ -22,16 +23,19 @@ from fedcredit.secagg.keys import (
     agree_on,
     check_point,
     derive,
+    expand,
     identity_of,
+    lock,
     new_identity,
     public_of,
     seal,
     sealed_bytes,
     signed_by,
+    unlock,
     unseal,
 )
-from fedcredit.secagg.shamir import SHARE_BYTES
 from fedcredit.units import InstitutionId
+from tests.vectors.secagg_primitives import chacha20_poly1305_seal, hkdf_expand
 from tests.vectors.secagg_reference import Stream
 
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
@@ -62,7 +66,7 @@ def test_the_one_it_is_sealed_for_opens_it(kind: Kind, text: bytes, info: bytes)
     sealed = seal(one.card, text, info)
 
     assert unseal(one, sealed, info) == text
-    assert len(sealed) == sealed_bytes(kind) - 2 * SHARE_BYTES + len(text)
+    assert len(sealed) == sealed_bytes(kind, len(text))
 
 
 @given(
@@ -243,6 +247,48 @@ def test_a_key_is_refused_by_its_bytes_just_where_nothing_could_be_agreed_on(
 def test_a_public_key_of_another_length_is_refused(size: int) -> None:
     with pytest.raises(PeerError, match="small order, or none at all"):
         agree_on(Stream("length")(32), bytes(range(size)))
+
+
+@given(secret=st.binary(min_size=32, max_size=32), info=st.binary(max_size=40))
+def test_an_expanded_key_is_the_reference_s(secret: bytes, info: bytes) -> None:
+    assert expand(secret, info) == hkdf_expand(secret, info, 32)
+
+
+@given(
+    secret=st.binary(min_size=32, max_size=32),
+    info=st.binary(min_size=32, max_size=32),
+    text=st.binary(max_size=80),
+)
+def test_what_was_locked_opens_and_is_the_reference_s_bytes(
+    secret: bytes, info: bytes, text: bytes
+) -> None:
+    """ChaCha20-Poly1305 under a key of its own, with a nonce of zeros."""
+    locked = lock(secret, text, info)
+    expected = chacha20_poly1305_seal(hkdf_expand(secret, info, 32), bytes(12), text, b"")
+
+    assert locked == expected
+    assert len(locked) == len(text) + TAG_BYTES
+    assert unlock(secret, locked, info) == text
+
+
+@given(where=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_what_was_locked_opens_under_its_own_secret_and_info_alone(where: float, bit: int) -> None:
+    secret, info = bytes(range(32)), bytes(range(32, 64))
+    locked = lock(secret, b"two shares", info)
+
+    def turned(data: bytes) -> bytes:
+        changed = bytearray(data)
+        changed[int(where * len(data))] ^= 1 << bit
+        return bytes(changed)
+
+    for wrong in (
+        (turned(secret), locked, info),
+        (secret, turned(locked), info),
+        (secret, locked, turned(info)),
+        (secret, locked[: int(where * len(locked))], info),
+    ):
+        with pytest.raises(PeerError, match="does not open"):
+            unlock(*wrong)
 
 
 @given(secret=st.binary(min_size=32, max_size=32), salt=st.binary(), info=st.binary())

@@ -30,9 +30,10 @@ from fedcredit.secagg.messages import (
     encode_start,
 )
 from fedcredit.secagg.packages import (
+    PARCEL_BYTES,
     Package,
+    Prepared,
     decode_header,
-    parcel_bytes,
     read_parcel,
 )
 from fedcredit.secagg.session import decode_manifest, encode_manifest
@@ -47,6 +48,7 @@ READ_AND_WRITE: Final[Mapping[str, Callable[[bytes], bytes]]] = {
     "header": lambda data: decode_header(data).encode(),
     "manifest": lambda data: encode_manifest(decode_manifest(data, SESSION, ASKED)),
     "package": lambda data: Package.decode(data, LIMIT).encode(),
+    "prepared": lambda data: Prepared.decode(data, LIMIT).encode(),
     "request": lambda data: encode_request(decode_request(data)),
     "shares": lambda data: Shares.decode(data).encode(),
     "upload": lambda data: Upload.decode(data, LIMIT).encode(),
@@ -56,6 +58,7 @@ LIMITS: Final = {
     "header": 1 << 22,
     "manifest": 1 << 20,
     "package": LIMIT,
+    "prepared": LIMIT,
     "request": REQUEST_LIMIT_BYTES,
     "shares": 1 << 22,
     "upload": LIMIT,
@@ -106,8 +109,11 @@ def layers(reader: str, data: bytes) -> Iterator[tuple[Value, Callable[[bytes], 
         return
     yield decode(data), lambda whole: whole
     match decode(data):
-        case {"kind": "start", "body": {"common": bytes(common), "parcels": bytes(parcels)}}:
-            yield decode(common), lambda other: encode_start(other, parcels)
+        case {
+            "kind": "start",
+            "body": {"cards": bytes(cards), "common": bytes(common), "parcels": bytes(parcels)},
+        }:
+            yield decode(common), lambda other: encode_start(other, parcels, cards)
 
 
 def test_every_reader_has_its_part_of_the_corpus() -> None:
@@ -274,7 +280,7 @@ def test_a_message_beyond_its_limit_is_not_looked_at(reader: str) -> None:
 def test_an_announcement_costs_no_memory(reader: str, data: bytes) -> None:
     assert peak_of(reader, data) < 1 << 14
     nested = encode({"body": {"x": b"?"}, "kind": "start"}).replace(encode(b"?"), data)
-    for inner in (nested, framed(b"", data), encode_start(data, b"")):
+    for inner in (nested, framed(b"", data), encode_start(data, b"", b"")):
         assert peak_of(reader, inner) < 1 << 14
 
 
@@ -283,7 +289,7 @@ def test_an_announcement_costs_no_memory(reader: str, data: bytes) -> None:
 def test_nesting_is_refused_however_deep(reader: str, depth: int) -> None:
     for one in (b"t\0\0\0\1", b"m\0\0\0\1\0\0\0\1a"):
         nested = one * depth + b"T"
-        for data in (nested, framed(b"", nested), encode_start(nested, b"")):
+        for data in (nested, framed(b"", nested), encode_start(nested, b"", b"")):
             assert not refused_or_exact(reader, data)
 
 
@@ -313,12 +319,10 @@ def test_a_receipt_of_another_length_is_refused(size: int) -> None:
 
 
 def test_a_parcel_beyond_the_last_is_refused() -> None:
-    size = parcel_bytes("x25519")
-    parcels = bytes(range(256)) * size  # 256 of them
-    assert read_parcel(parcels, 255, "x25519").encode() == parcels[255 * size :]
-    for at, kind in ((256, "x25519"), (255, "mlkem768-x25519")):
-        with pytest.raises(PeerError):
-            read_parcel(parcels, at, kind)  # type: ignore[arg-type]
+    parcels = bytes(range(256)) * PARCEL_BYTES  # 256 of them
+    assert read_parcel(parcels, 255).encode() == parcels[255 * PARCEL_BYTES :]
+    with pytest.raises(PeerError):
+        read_parcel(parcels, 256)
 
 
 def test_shares_are_never_printed() -> None:

@@ -12,6 +12,7 @@ from fedcredit.secagg.dealing import (
     SharePair,
 )
 from fedcredit.secagg.keys import public_of
+from fedcredit.secagg.lanes import Cards
 from fedcredit.secagg.messages import (
     Agreement,
     Shares,
@@ -25,6 +26,7 @@ from fedcredit.secagg.opening import (
 )
 from fedcredit.secagg.packages import (
     Package,
+    Prepared,
     blind_digest,
 )
 from fedcredit.secagg.server import (
@@ -38,7 +40,15 @@ from fedcredit.secagg.signed import (
 )
 from fedcredit.units import InstitutionId
 from tests.secagg.dishonest import Round, dealing, upload_of
-from tests.secagg.world import dealt, identity, plain_sum, session_of
+from tests.secagg.world import (
+    dealt,
+    identity,
+    lanes_of,
+    plain_sum,
+    prepared,
+    session_of,
+    with_cards,
+)
 
 FIVE = session_of(5)
 SIX = session_of(6, 4)
@@ -50,7 +60,7 @@ STRANGER = InstitutionId("bank-999")
 
 
 def test_a_package_is_taken_once_and_only_from_a_member() -> None:
-    state, package = Gathering(FIVE, (0, 0)), dealt(FIVE, A, (0, 0)).package
+    state, package = Gathering(FIVE, (0, 0)), prepared(FIVE, A, (0, 0))
     taken = server.receive_package(state, A, package)
     assert not state.packages
     assert list(taken.packages) == [A]
@@ -62,12 +72,17 @@ def test_a_package_is_taken_once_and_only_from_a_member() -> None:
 @pytest.mark.parametrize(
     "package",
     [
-        dealt(FIVE, A, (0, 1)).package,
-        dealt(session_of(5, 5), A, (0, 0)).package,
-        dealt(session_of(5, study=b"s" * 32), A, (0, 0)).package,
-        dealing(identity(A), FIVE, changes={"public": bytes(32)}).package,
-        dealing(identity(A), FIVE, changes={"public": b"\1" + bytes(31)}).package,
-        dealing(replace(identity(B), name=A), FIVE).package,
+        prepared(FIVE, A, (0, 1)),
+        prepared(session_of(5, 5), A, (0, 0)),
+        prepared(session_of(5, study=b"s" * 32), A, (0, 0)),
+        *(
+            with_cards(FIVE, A, one.package)
+            for one in (
+                dealing(identity(A), FIVE, changes={"public": bytes(32)}),
+                dealing(identity(A), FIVE, changes={"public": b"\1" + bytes(31)}),
+                dealing(replace(identity(B), name=A), FIVE),
+            )
+        ),
     ],
     ids=["turn", "threshold", "study", "zero key", "key of order 1", "another's signature"],
 )
@@ -78,10 +93,43 @@ def test_a_package_that_is_not_this_members_for_this_turn_is_refused(package: by
 
 def test_a_package_with_a_parcel_too_few_or_too_many_is_refused() -> None:
     true = Package.decode(dealt(FIVE, A, (0, 0)).package, 1 << 16)
-    for parcels in (true.parcels[:-242], true.parcels + true.parcels[:242], b""):
-        package = replace(true, parcels=parcels).encode()
+    for parcels in (true.parcels[:-210], true.parcels + true.parcels[:210], b""):
+        package = with_cards(FIVE, A, replace(true, parcels=parcels).encode())
         with pytest.raises(PeerError):
             server.receive_package(Gathering(FIVE, (0, 0)), A, package)
+
+
+@pytest.mark.parametrize("size", [0, 80, 399, 401, 480])
+def test_cards_too_few_or_too_many_are_refused(size: int) -> None:
+    """One of 80 bytes a member."""
+    true = Prepared.decode(prepared(FIVE, A, (0, 0)), 1 << 16)
+    wrong = replace(true, cards=(2 * true.cards)[:size])
+    with pytest.raises(PeerError, match="cards"):
+        server.receive_package(Gathering(FIVE, (0, 0)), A, wrong.encode())
+
+
+def test_a_package_that_rode_along_is_taken_if_its_cards_are_here() -> None:
+    """Those of this dealer and this epoch; else the state is as it was, for it to be asked."""
+    before = server.receive_package(Gathering(FIVE, (0, 0)), A, prepared(FIVE, A, (0, 0)))
+    package = dealt(FIVE, A, (1, 0)).package
+    known = Gathering(FIVE, (1, 0), cards=before.cards)
+    taken = server.receive_following(known, A, package)
+    assert (tuple(taken.packages), taken.cards) == ((A,), before.cards)
+    mine = before.cards[A]
+    for cards in ({}, {B: mine}, {A: replace(mine, epoch=bytes(32))}):
+        with pytest.raises(PeerError, match="cards that it has not sent"):
+            server.receive_following(replace(known, cards=cards), A, package)
+
+
+def test_cards_of_a_new_epoch_take_the_place_of_the_old_ones() -> None:
+    """And cards that come with a package that is refused take nobody's."""
+    old = replace(lanes_of(FIVE, A), epoch=bytes(32))
+    state = Gathering(FIVE, (0, 0), cards={A: Cards(old.epoch, old.cards)})
+    taken = server.receive_package(state, A, prepared(FIVE, A, (0, 0)))
+    assert taken.cards[A].epoch == lanes_of(FIVE, A).epoch
+    with pytest.raises(PeerError):
+        server.receive_package(state, A, prepared(FIVE, A, (0, 1)))
+    assert state.cards[A].epoch == bytes(32)
 
 
 # ----------------------------------------------------------------------------------- uploads

@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedcredit.codec import encode
+from fedcredit.errors import PeerError
 from fedcredit.secagg.keys import new_identity
+from fedcredit.secagg.lanes import MOST_STEPS
 from fedcredit.secagg.packages import (
     Header,
     Parcel,
@@ -124,22 +127,43 @@ def test_a_signature_under_one_kind_of_thing_is_none_under_another(
     assert len({make(*parts) for make in OURS.values()}) == len(OURS)
 
 
-@given(session=DIGESTS, turn=st.tuples(COUNTS, COUNTS), name=NAMED, public=DIGESTS, blind=DIGESTS)
+@given(
+    digests=st.tuples(DIGESTS, DIGESTS, DIGESTS, DIGESTS),
+    turn=st.tuples(COUNTS, COUNTS),
+    name=NAMED,
+    step=st.integers(0, MOST_STEPS - 1),
+)
 def test_a_header_has_the_reference_s_bytes_and_is_read_back(
-    session: bytes, turn: tuple[int, int], name: Name, public: bytes, blind: bytes
+    digests: tuple[bytes, bytes, bytes, bytes], turn: tuple[int, int], name: Name, step: int
 ) -> None:
-    header = Header(session=session, turn=turn, name=name, public=public, blind=blind)
+    session, public, blind, epoch = digests
+    header = Header(
+        session=session, turn=turn, name=name, public=public, blind=blind, epoch=epoch, step=step
+    )
     expected: dict[str, Plain] = {
         "attempt": turn[1],
         "blind": blind,
+        "epoch": epoch,
         "name": name,
         "public": public,
         "round": turn[0],
         "session": session,
+        "step": step,
     }
 
     assert header.encode() == canonical(expected)
     assert decode_header(header.encode()) == header
+
+
+@pytest.mark.parametrize("step", [-1, MOST_STEPS, 1 << 40, True, "0", b"0"], ids=repr)
+def test_a_header_of_a_step_that_no_dealer_reaches_is_refused(step: Plain) -> None:
+    """Whoever holds shares under it would walk for ever."""
+    fields: dict[str, Plain] = dict.fromkeys(("session", "public", "blind", "epoch"), bytes(32))
+    fields |= {"attempt": 0, "round": 0, "name": "bank", "step": 7}
+    assert decode_header(canonical(fields)).step == 7
+    wrong = encode({**fields, "step": step})
+    with pytest.raises(PeerError):
+        decode_header(wrong)
 
 
 @given(

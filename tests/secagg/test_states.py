@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
@@ -19,6 +20,7 @@ from fedcredit.secagg.client import (
 from fedcredit.secagg.dealing import (
     Dealt,
 )
+from fedcredit.secagg.lanes import MOST_STEPS, Lanes
 from fedcredit.secagg.session import Turn
 from fedcredit.secagg.shamir import NO_SHARE, PRIME
 from fedcredit.secagg.states import (
@@ -52,9 +54,21 @@ def states_of(turn: Turn) -> st.SearchStrategy[State]:
 
 
 ENTRIES = TURNS.flatmap(lambda turn: st.tuples(st.just(turn), states_of(turn)))
-HOLDINGS = st.builds(
-    Holding, st.lists(ENTRIES, max_size=4).map(dict), st.dictionaries(BYTES, BYTES, max_size=3)
+LANES = st.builds(
+    Lanes,
+    BYTES,
+    st.integers(0, MOST_STEPS),
+    st.integers(0, 3).flatmap(lambda n: st.binary(min_size=32 * n, max_size=32 * n)),
+    BYTES,
 )
+HOLDINGS = st.builds(
+    Holding,
+    st.lists(ENTRIES, max_size=4).map(dict),
+    st.dictionaries(BYTES, BYTES, max_size=3),
+    LANES,
+)
+NONE = {"lanes": (b"", 0, b"", b"")}
+SOME = Lanes(b"e" * 32, 1, b"l" * 96, b"cards")
 
 
 def dealt(turn: Turn) -> Dealt:
@@ -68,7 +82,7 @@ def waiting(turn: Turn) -> Masked:
 def kept(*turns: Turn) -> Holding:
     holding = Holding()
     for turn in turns:
-        holding = holding.dealt(dealt(turn))
+        holding = holding.dealt(dealt(turn), SOME)
     return holding
 
 
@@ -92,6 +106,9 @@ def test_what_was_kept_is_read_back(holding: Holding) -> None:
 
     assert encode_holding(again) == data
     assert again.replies == holding.replies
+    one, other = again.lanes, holding.lanes
+    assert (one.epoch, one.step, one.keys) == (other.epoch, other.step, other.keys)
+    assert one.cards == other.cards
     assert again.states.keys() == holding.states.keys()
     for turn, state in holding.states.items():
         assert type(again.states[turn]) is type(state)
@@ -109,8 +126,8 @@ def test_a_vault_in_which_nothing_was_kept_holds_nothing() -> None:
 def test_the_bytes_do_not_hang_on_the_order_in_which_things_were_kept() -> None:
     turns = [(0, 0), (1, 0), (0, 1)]
     replies = {b"one": b"1", b"two": b"2"}
-    forth = Holding(kept(*turns).states, replies)
-    back = Holding(kept(*reversed(turns)).states, dict(reversed(replies.items())))
+    forth = Holding(kept(*turns).states, replies, SOME)
+    back = Holding(kept(*reversed(turns)).states, dict(reversed(replies.items())), SOME)
 
     assert encode_holding(forth) == encode_holding(back)
 
@@ -139,31 +156,38 @@ def test_a_damaged_vault_is_refused_or_another_canonical_one(
     "body",
     [
         (),
-        {"states": ()},
-        {"replies": ()},
-        {"replies": b"", "states": ()},
-        {"replies": (), "states": (), "more": ()},
-        {"replies": ((b"asked",),), "states": ()},
-        {"replies": (("asked", b"reply"),), "states": ()},
-        {"replies": ((b"b", b""), (b"a", b"")), "states": ()},
-        {"replies": ((b"a", b""), (b"a", b"")), "states": ()},
-        {"replies": (), "states": (b"state",)},
-        {"replies": (), "states": ((0, 0),)},
-        {"replies": (), "states": ((0, 0, "lost"),)},
-        {"replies": (), "states": ((0, 0, "revealed", b""),)},
-        {"replies": (), "states": ((0, "0", "revealed"),)},
-        {"replies": (), "states": ((1, 0, "revealed"), (0, 0, "revealed"))},
-        {"replies": (), "states": ((0, 0, "revealed"), (0, 0, "revealed"))},
-        {"replies": (), "states": ((0, 0, "dealt", b"k", b"b", (1, 2)),)},
-        {"replies": (), "states": ((0, 0, "dealt", b"k", b"b", (1,), b"p"),)},
-        {"replies": (), "states": ((0, 0, "dealt", b"k", b"b", ("1", 2), b"p"),)},
-        {"replies": (), "states": ((0, 0, "masked", b"c", (), ((1, 2, 3),)),)},
-        {"replies": (), "states": ((0, 0, "masked", b"c", (1,), ()),)},
-        {"replies": (), "states": ((0, 0, "masked", b"c", (), (), ()),)},
-        {"replies": (), "states": ((0, 0, "agreed", b"c", (), ()),)},
-        {"replies": (), "states": ((0, 0, "agreed", b"c", (), (), b"s"),)},
-        {"replies": (), "states": ((0, 0, "agreed", b"c", (), (), (b"s",)),)},
-        {"replies": (), "states": ((0, 0, "agreed", b"c", (), (), (), ()),)},
+        {**NONE, "states": ()},
+        {**NONE, "replies": ()},
+        {"replies": (), "states": ()},
+        {"lanes": (), "replies": (), "states": ()},
+        {"lanes": (b"", -1, b"", b""), "replies": (), "states": ()},
+        {"lanes": (b"", MOST_STEPS + 1, b"", b""), "replies": (), "states": ()},
+        {"lanes": (b"", 0, bytes(33), b""), "replies": (), "states": ()},
+        {"lanes": (b"", 0, b"", b"", b""), "replies": (), "states": ()},
+        {"lanes": (b"", "0", b"", b""), "replies": (), "states": ()},
+        {**NONE, "replies": b"", "states": ()},
+        {**NONE, "replies": (), "states": (), "more": ()},
+        {**NONE, "replies": ((b"asked",),), "states": ()},
+        {**NONE, "replies": (("asked", b"reply"),), "states": ()},
+        {**NONE, "replies": ((b"b", b""), (b"a", b"")), "states": ()},
+        {**NONE, "replies": ((b"a", b""), (b"a", b"")), "states": ()},
+        {**NONE, "replies": (), "states": (b"state",)},
+        {**NONE, "replies": (), "states": ((0, 0),)},
+        {**NONE, "replies": (), "states": ((0, 0, "lost"),)},
+        {**NONE, "replies": (), "states": ((0, 0, "revealed", b""),)},
+        {**NONE, "replies": (), "states": ((0, "0", "revealed"),)},
+        {**NONE, "replies": (), "states": ((1, 0, "revealed"), (0, 0, "revealed"))},
+        {**NONE, "replies": (), "states": ((0, 0, "revealed"), (0, 0, "revealed"))},
+        {**NONE, "replies": (), "states": ((0, 0, "dealt", b"k", b"b", (1, 2)),)},
+        {**NONE, "replies": (), "states": ((0, 0, "dealt", b"k", b"b", (1,), b"p"),)},
+        {**NONE, "replies": (), "states": ((0, 0, "dealt", b"k", b"b", ("1", 2), b"p"),)},
+        {**NONE, "replies": (), "states": ((0, 0, "masked", b"c", (), ((1, 2, 3),)),)},
+        {**NONE, "replies": (), "states": ((0, 0, "masked", b"c", (1,), ()),)},
+        {**NONE, "replies": (), "states": ((0, 0, "masked", b"c", (), (), ()),)},
+        {**NONE, "replies": (), "states": ((0, 0, "agreed", b"c", (), ()),)},
+        {**NONE, "replies": (), "states": ((0, 0, "agreed", b"c", (), (), b"s"),)},
+        {**NONE, "replies": (), "states": ((0, 0, "agreed", b"c", (), (), (b"s",)),)},
+        {**NONE, "replies": (), "states": ((0, 0, "agreed", b"c", (), (), (), ()),)},
     ],
     ids=str,
 )
@@ -183,10 +207,20 @@ def test_keys_are_held_for_the_latest_turns_only(turns: list[Turn]) -> None:
     assert sorted(kept(*turns).states) == expected
 
 
+def test_in_a_new_epoch_keys_of_the_old_one_go() -> None:
+    """Nobody could be sent the cards for them; what is not keys to come stays."""
+    holding = kept((0, 0), (1, 0), (2, 0)).took((0, 0), waiting((0, 0)))
+    same = holding.dealt(dealt((3, 0)), replace(SOME, step=2, keys=b"m" * 96))
+    assert sorted(same.states) == [(0, 0), (1, 0), (2, 0), (3, 0)]
+    fresh = holding.dealt(dealt((3, 0)), replace(SOME, epoch=b"f" * 32))
+    assert sorted(fresh.states) == [(0, 0), (3, 0)]
+    assert fresh.lanes.epoch == b"f" * 32
+
+
 def test_what_is_not_keys_to_come_is_never_pushed_out() -> None:
     holding = kept((0, 0)).took((0, 0), waiting((0, 0)))
     for index in range(1, MOST_DEALT + 2):
-        holding = holding.dealt(dealt((index, 0)))
+        holding = holding.dealt(dealt((index, 0)), SOME)
 
     assert sorted(holding.states) == [(0, 0), *((index, 0) for index in range(2, 6))]
 
@@ -216,15 +250,16 @@ def test_after_the_last_step_nothing_secret_is_left() -> None:
     turn = (1, 0)
     done = kept(turn).took(turn, waiting(turn)).took(turn, Revealed(turn), b"reveal", b"shares")
 
+    lanes = SOME.epoch, SOME.step, SOME.keys, SOME.cards
     assert encode_holding(done) == encode(
-        {"replies": ((b"reveal", b"shares"),), "states": ((1, 0, "revealed"),)}
+        {"lanes": lanes, "replies": ((b"reveal", b"shares"),), "states": ((1, 0, "revealed"),)}
     )
 
 
 def test_a_holding_is_not_changed_by_its_next_step() -> None:
     before = kept((0, 0))
     data = encode_holding(before)
-    before.dealt(dealt((1, 0))).took((1, 0), Revealed((1, 0)), b"asked", b"reply")
+    before.dealt(dealt((1, 0)), SOME).took((1, 0), Revealed((1, 0)), b"asked", b"reply")
 
     assert encode_holding(before) == data
 

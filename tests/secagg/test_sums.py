@@ -39,6 +39,7 @@ from tests.secagg.world import (
     names_of,
     numbers,
     plain_sum,
+    prepared,
     reveal_of,
     session_of,
     start_of,
@@ -128,7 +129,7 @@ def test_whoever_is_lost_at_whatever_stage_the_sum_is_exact_or_there_is_none(
     for dealing in subsets(members):
         gathering = Gathering(session, made.turn)
         for name in sorted(dealing):
-            package = dealt(session, name, made.turn).package
+            package = prepared(session, name, made.turn)
             gathering = server.receive_package(gathering, name, package)
         begun = server.start(gathering, asked)
         assert isinstance(begun, Aborted) == (len(dealing) < threshold)
@@ -193,7 +194,7 @@ def test_the_sum_is_exact_in_every_ring_up_to_its_edge(count: int, bits: int) ->
     """The first number of all members together is the ring's largest, the second its least."""
     session, asked = session_of(count), ask((0, 0), 4, bits)
     share, rest = divmod(asked.ring.largest, count)
-    packages = {name: dealt(session, name, asked.turn).package for name in session.members}
+    packages = {name: prepared(session, name, asked.turn) for name in session.members}
     collecting, messages = starts(session, asked.turn, packages, asked)
     states = {}
     for at, name in enumerate(session.members):

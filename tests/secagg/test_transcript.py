@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, cast
@@ -27,6 +27,7 @@ from fedcredit.secagg.dealing import (
     deal,
 )
 from fedcredit.secagg.keys import Identity, Member, new_identity
+from fedcredit.secagg.lanes import new_lanes, stepped
 from fedcredit.secagg.messages import (
     Receipt,
     Reveal,
@@ -42,6 +43,7 @@ from fedcredit.secagg.opening import (
     receive_shares,
 )
 from fedcredit.secagg.packages import (
+    Prepared,
     decode_header,
     header_digest,
     read_parcel,
@@ -135,10 +137,14 @@ class Played:
         """Packages and starts."""
         gathering = self.gathering
         for name, one in self.members.items():
+            lanes = new_lanes(one, self.session, Stream(f"lanes {name}"), known_sealer)
+            for _ in range(self.case.step):
+                lanes = stepped(lanes)
             random = Stream(f"deal {name}")
-            state = deal(one, self.session, self.case.turn, random, sealer=known_sealer)
-            self.dealt[name], self.messages[f"package/{name}"] = state, state.package
-            gathering = receive_package(gathering, name, state.package)
+            state, _ = deal(one, self.session, self.case.turn, lanes, random)
+            text = Prepared(lanes.cards, state.package).encode()
+            self.dealt[name], self.messages[f"package/{name}"] = state, text
+            gathering = receive_package(gathering, name, text)
         started = start(gathering, self.asked)
         assert isinstance(started, tuple)
         self.started, starts = started
@@ -229,11 +235,11 @@ def test_whatever_is_signed_or_names_something_is_the_recorded_bytes(name: str) 
         "shares/bank-1": shares_digest(context, FIRST, blinds, secrets),
     }
     for at, holder in enumerate(turn.session.members):
-        parcel = read_parcel(package.parcels, at, "x25519")
+        parcel = read_parcel(package.parcels, at)
         signed[f"parcel/bank-1/{holder}"] = parcel.digest(package.header, holder)
     for dealer in turn.session.members[1:]:
         other = turn.started.gathering.packages[dealer].package
-        parcel = read_parcel(other.parcels, 0, "x25519")
+        parcel = read_parcel(other.parcels, 0)
         signed[f"parcel/{dealer}/bank-1"] = parcel.digest(other.header, FIRST)
 
     assert {label: text.hex() for label, text in signed.items()} == recorded["signed"]
@@ -316,7 +322,22 @@ def test_a_parcel_with_one_bit_turned_over_accuses_its_dealer() -> None:
     for byte in (size, 2 * size - 1):  # of bank-2's parcel: its sealed text, its signature
         wrong = bytearray(begun.parcels)
         wrong[byte] ^= 1
-        other = Start(begun.manifest, begun.question, begun.headers, begun.signatures, bytes(wrong))
+        other = replace(begun, parcels=bytes(wrong))
+        admitted = admit(
+            turn.members[FIRST], turn.session, Floor(), turn.dealt[FIRST], other, turn.asked
+        )
+        assert admitted.accused == ("bank-2",)
+
+
+def test_a_card_with_one_bit_turned_over_accuses_its_dealer() -> None:
+    """Nobody has signed it, and nobody needs to: the shares are not what was promised."""
+    turn = played("3")
+    begun = cast("Start", decode_request(turn.messages["start/bank-1"]))
+    size = len(begun.cards) // 3
+    for byte in (size, 2 * size - 1):  # of bank-2's card: its encapsulated key, its tag
+        wrong = bytearray(begun.cards)
+        wrong[byte] ^= 1
+        other = replace(begun, cards=bytes(wrong))
         admitted = admit(
             turn.members[FIRST], turn.session, Floor(), turn.dealt[FIRST], other, turn.asked
         )

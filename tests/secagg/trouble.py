@@ -38,6 +38,7 @@ from fedcredit.secagg.opening import (
 )
 from fedcredit.secagg.packages import (
     Package,
+    Prepared,
     commitment,
     decode_header,
     read_parcel,
@@ -338,9 +339,9 @@ class Story:
         """Commitments to the shares that a holder has, by dealer and kind of share."""
         promised = {}
         for dealer, data in self.seen.packages[turn].items():
-            package = Package.decode(data, 1 << 20)
+            package = Package.decode(Prepared.decode(data, 1 << 20).package, 1 << 20)
             at = self.session.point(holder) - 1
-            parcel = read_parcel(package.parcels, at, self.session.roster.kind)
+            parcel = read_parcel(package.parcels, at)
             promised[dealer, 0] = package.header, holder, parcel.blind
             promised[dealer, 1] = package.header, holder, parcel.secret
         return promised

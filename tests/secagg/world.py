@@ -23,6 +23,7 @@ from fedcredit.secagg.dealing import (
     deal,
 )
 from fedcredit.secagg.keys import Identity, Kind, new_identity
+from fedcredit.secagg.lanes import Lanes, new_lanes, stepped
 from fedcredit.secagg.messages import (
     Prepare,
     Reveal,
@@ -35,6 +36,7 @@ from fedcredit.secagg.opening import (
     Opened,
     Opening,
 )
+from fedcredit.secagg.packages import Prepared
 from fedcredit.secagg.ring import RING_BITS, Ring
 from fedcredit.secagg.roster import Roster
 from fedcredit.secagg.server import (
@@ -90,10 +92,30 @@ def session_of(
 
 
 @lru_cache(maxsize=4096)
+def lanes_of(session: Session, name: InstitutionId, step: int = 0) -> Lanes:
+    """A member's lanes, the same ones for all tests."""
+    if step:
+        return stepped(lanes_of(session, name, step - 1))
+    random = drawn(f"lanes/{session.digest().hex()}/{name}")
+    return new_lanes(identity(name, session.roster.kind), session, random)
+
+
+@lru_cache(maxsize=4096)
 def dealt(session: Session, name: InstitutionId, turn: Turn) -> Dealt:
     """A member's keys for a turn: the same ones for all tests that want to save the time."""
     random = drawn(f"deal/{session.digest().hex()}/{name}/{turn}")
-    return deal(identity(name, session.roster.kind), session, turn, random)
+    lanes = lanes_of(session, name, sum(turn))
+    return deal(identity(name, session.roster.kind), session, turn, lanes, random)[0]
+
+
+def with_cards(session: Session, name: InstitutionId, package: bytes) -> bytes:
+    """A package as a member sends it when it is asked to prepare."""
+    return Prepared(lanes_of(session, name).cards, package).encode()
+
+
+def prepared(session: Session, name: InstitutionId, turn: Turn) -> bytes:
+    """What a member says when it is asked to prepare."""
+    return with_cards(session, name, dealt(session, name, turn).package)
 
 
 @lru_cache(maxsize=4096)
@@ -202,10 +224,11 @@ class Node:
         state = self.holding.states.get(request.turn)
         if state is None and request.turn > max(self.holding.states, default=(-1, 0)):
             state = dealt(self.session, self.name, request.turn)
-            self.holding = self.holding.dealt(state)
+            after = lanes_of(self.session, self.name, sum(request.turn) + 1)
+            self.holding = self.holding.dealt(state, after)
         if not isinstance(state, Dealt):
             raise PeerError("no package is to be had for that turn", remedy="drop it")
-        return state.package
+        return Prepared(self.holding.lanes.cards, state.package).encode()
 
     def _start(self, asked: bytes, request: Start) -> bytes:
         question = understood(request.question)

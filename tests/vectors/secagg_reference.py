@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, Union
 
 from tests.vectors.secagg_primitives import (
+    chacha20_poly1305_seal,
     ctr_stream,
     ed25519_public,
     ed25519_sign,
     fletcher,
     hkdf,
+    hkdf_expand,
     hpke_seal,
     x25519,
 )
@@ -180,6 +182,7 @@ class Case:
     turn: tuple[int, int] = (3, 1)
     question: bytes = b"what is the sum?"
     following: bytes = b"what follows"
+    step: int = 2
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -235,6 +238,7 @@ class Turn:
         self.headers: dict[str, bytes] = {}
         self.header_signatures: dict[str, bytes] = {}
         self.parcels: dict[tuple[str, str], bytes] = {}
+        self.cards: dict[tuple[str, str], bytes] = {}
         self.receipts: dict[str, bytes] = {}
         for name in case.names:
             self.deal(name)
@@ -247,6 +251,7 @@ class Turn:
     def deal(self, name: str) -> None:
         random, case, person = Stream(f"deal {name}"), self.case, self.people[name]
         secret, blind = random(32), random(32)
+        epoch, lanes = self.lanes(name)
         fields: dict[str, Plain] = {
             "session": self.session,
             "round": case.turn[0],
@@ -254,6 +259,8 @@ class Turn:
             "name": name,
             "public": x25519(secret),
             "blind": secagg("blind", blind),
+            "epoch": epoch,
+            "step": case.step,
         }
         header = canonical(fields)
         of_blind = draw_split(blind, case.threshold, case.count, random)
@@ -261,15 +268,17 @@ class Turn:
         self.secrets[name], self.shares[name] = (secret, blind), (of_blind, of_secret)
         for at, holder in enumerate(case.names):
             one, two = written(of_blind[at]), written(of_secret[at])
-            info = secagg("sealed", header, holder.encode())
-            box = (
-                bytes(32 + 66 + 16)
-                if holder == name
-                else sealed(self.public_keys[holder], one + two, info)
-            )
             promises = (
                 secagg("commit-blind", header, holder.encode(), one),
                 secagg("commit-secret", header, holder.encode(), two),
+            )
+            info = secagg("sealed", header, holder.encode(), *promises)
+            box = (
+                bytes(66 + 16)
+                if holder == name
+                else chacha20_poly1305_seal(
+                    hkdf_expand(lanes[holder], info, 32), bytes(12), one + two, b""
+                )
             )
             to_sign = secagg("parcel", header, holder.encode(), box, *promises)
             self.signed[f"parcel/{name}/{holder}"] = to_sign
@@ -278,9 +287,25 @@ class Turn:
         signature = person.sign(self.signed[f"header/{name}"])
         self.headers[name], self.header_signatures[name] = header, signature
         parcels = b"".join(self.parcels[name, holder] for holder in case.names)
-        self.messages[f"package/{name}"] = canonical(
-            {"header": header, "signature": signature, "parcels": parcels}
-        )
+        package = canonical({"header": header, "signature": signature, "parcels": parcels})
+        cards = b"".join(self.cards[name, holder] for holder in case.names)
+        self.messages[f"package/{name}"] = canonical({"cards": cards, "package": package})
+
+    def lanes(self, name: str) -> tuple[bytes, dict[str, bytes]]:
+        """The epoch, and the lane keys as they stand; the cards hold them as they were."""
+        random = Stream(f"lanes {name}")
+        epoch, lanes = random(32), {}
+        for holder in self.case.names:
+            if holder == name:
+                self.cards[name, holder] = bytes(32 + 32 + 16)
+                continue
+            lane = random(32)
+            info = secagg("lane", self.session, name.encode(), epoch, holder.encode())
+            self.cards[name, holder] = sealed(self.public_keys[holder], lane, info)
+            for _ in range(self.case.step):
+                lane = hkdf_expand(lane, secagg("lane-step"), 32)
+            lanes[holder] = lane
+        return epoch, lanes
 
     def start(self) -> None:
         case = self.case
@@ -307,7 +332,12 @@ class Turn:
                 "signatures": b"".join(self.header_signatures[one] for one in case.names),
             }
             parcels = b"".join(self.parcels[one, name] for one in case.names)
-            body: dict[str, Plain] = {"common": canonical(common), "parcels": parcels}
+            cards = b"".join(self.cards[one, name] for one in case.names)
+            body: dict[str, Plain] = {
+                "common": canonical(common),
+                "parcels": parcels,
+                "cards": cards,
+            }
             self.messages[f"start/{name}"] = canonical({"kind": "start", "body": body})
 
     def card(self, name: str) -> tuple[str, bytes]:
