@@ -244,7 +244,14 @@ def test_two_messages_spliced_are_refused_or_exact(
 
 
 def peak_of(reader: str, data: bytes) -> int:
-    """The most memory that reading took beside the bytes themselves."""
+    """The most memory that reading took beside the bytes themselves.
+
+    The smallest of three: the interpreter fills caches of its own now and then.
+    """
+    return min(_peak_once(reader, data) for _ in range(3))
+
+
+def _peak_once(reader: str, data: bytes) -> int:
     tracemalloc.start()
     try:
         refused_or_exact(reader, data)
