@@ -145,7 +145,7 @@ def delta_of(ledger: Table) -> float | None:
 def is_broken(findings: Table, ledger: Table) -> bool:
     """Whether a ledger's evidence broke, so that it was not read to its end."""
     names = {text(ledger, "institution"), text(ledger, "origin")}
-    return any(
+    return ledger.get("whole") is False or any(
         text(one, "kind") == "evidence" and text(one, "ledger") in names
         for one in rows(findings, "problems")
     )
@@ -193,8 +193,8 @@ def recomputed(findings: Table) -> tuple[Recomputed, ...]:
 
 
 def lifetime(ledger: Table, why: str) -> Shown:
-    """Both epsilons of a record since entry 0."""
-    spent = table(ledger, "lifetime")
+    """Both epsilons of a record since entry 0; none of a ledger whose policy was not read."""
+    spent = table(ledger, "lifetime") if table(ledger, "policy") else {}
     both = figure(spent, "epsilon"), figure(spent, "epsilon_local")
     if both[0] is None or both[1] is None:
         return Shown(DASH, why)
@@ -224,7 +224,8 @@ def _budget(ledger: Table, why: str, *, partial: bool) -> Budget:
 
 def _paid(ledger: Table, who: str, keys: tuple[str, str], delta: float | None, why: str) -> Paid:
     """One figure of it."""
-    spent, caps = table(ledger, "spent"), table(ledger, "caps")
+    read = bool(table(ledger, "policy"))  # without one, a sum of nothing would look like a figure
+    spent, caps = (table(ledger, key) if read else {} for key in ("spent", "caps"))
     rho, cap_rho = number_of(spent, keys[0]), number_of(caps, keys[0])
     epsilon, cap = figure(spent, keys[1]), figure(caps, keys[1])
     missing = Shown(DASH, why)

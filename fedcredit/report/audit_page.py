@@ -171,6 +171,7 @@ def _ledger(findings: Table, ledger: Table) -> dict[str, object]:
         "size": shown("size"),
         "root": shown("root"),
         "time": shown("time"),
+        "cosigned_size": text(ledger, "cosigned_size"),
         "cosigned": [
             (text(one, "name") or DASH, text(one, "role") or DASH, text(one, "time") or DASH)
             for one in rows(ledger, "cosigned")

@@ -75,6 +75,7 @@ def worst_of(findings: Table) -> Table | None:
         (epsilon, at, ledger)
         for at, ledger in enumerate(rows(findings, "ledgers"))
         if is_institution(ledger)
+        and table(ledger, "policy")
         and (epsilon := figure(table(ledger, "lifetime"), "epsilon")) is not None
     ]
     return max(told, key=lambda one: (one[0], -one[1]))[2] if told else None

@@ -24,7 +24,7 @@ class Step:
     shows: str
 
 
-RECIPE_NEEDS: Final = "sh, coreutils, grep, sed, unzip, openssl 3 and, for the last line, Python"
+RECIPE_NEEDS: Final = "sh, coreutils, grep, sed, openssl 3 and, for zip and verifier.py, Python"
 
 RECIPE: Final[tuple[Step, ...]] = (
     Step(
@@ -32,7 +32,7 @@ RECIPE: Final[tuple[Step, ...]] = (
         "names the bundle and an institution in it; verifier.py lies in the same folder",
     ),
     Step(
-        'unzip -q "$bundle" -d unpacked && cd "unpacked/$name"',
+        'python3 -m zipfile -e "$bundle" unpacked && cd "unpacked/$name"',
         "two files: ledger.jsonl, one entry a line, and checkpoints.note",
     ),
     Step(

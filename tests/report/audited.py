@@ -82,6 +82,9 @@ def ledger(institution: str) -> Findings:
         "size": 11,
         "root": base64.b64encode(hashlib.sha256(institution.encode()).digest()).decode(),
         "time": "2026-11-23T16:00:00Z",
+        "where": "C:/audits/secret-folder",
+        "whole": True,
+        "cosigned_size": 11,
         "cosigned": [
             {"name": "bank-b", "role": "institution", "time": "2026-11-23T16:00:01Z"},
             {"name": "consortium", "role": "coordinator", "time": "2026-11-23T16:00:02Z"},
@@ -219,9 +222,9 @@ def rule_broken() -> Findings:
 
 def evidence_broken() -> Findings:
     """A line was changed after it was signed: the ledger is not read on."""
-    cut = ledger("bank-b") | {"size": 5, "cosigned": [], "recompute": [], "lifetime": {}}
+    cut = ledger("bank-b") | {"size": 5, "cosigned": [], "recompute": [], "whole": False}
     cut["entries"] = story("bank-b")[:5]
-    del cut["spent"], cut["caps"], cut["refusals"], cut["root"]
+    del cut["spent"], cut["caps"], cut["lifetime"], cut["refusals"], cut["root"]
     return findings(ledger("bank-a"), cut, coordinator()) | {
         "verdict": "evidence broken",
         "exit": 5,
