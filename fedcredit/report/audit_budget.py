@@ -15,6 +15,7 @@ from fedcredit.report.reading import Table, figure, number_of, rows, table, text
 __all__ = [
     "DASH",
     "Budget",
+    "Chance",
     "Paid",
     "PersonRow",
     "Recomputed",
@@ -64,9 +65,6 @@ class Paid:
         left: what is left of the cap, in zCDP; costs add up in zCDP, epsilons do not.
         used: share of the cap that is spent, above 1 where the cap is exceeded; -1 if not known.
         share: the same as text, rounded up.
-        recognised: how often a guess about one record is right at most.
-        found: members found at most at the false alarms of `bounds.FALSE_ALARMS`, by zCDP.
-        found_plain: the same by epsilon and delta alone.
     """
 
     who: str
@@ -77,6 +75,20 @@ class Paid:
     left: Shown
     used: float
     share: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """What a figure means at most.
+
+    Attributes:
+        who: whose figure, and since when.
+        recognised: how often a guess about one record or person is right.
+        found: members found at the false alarms of `bounds.FALSE_ALARMS`, by zCDP.
+        found_plain: the same by epsilon and delta alone.
+    """
+
+    who: str
     recognised: Shown
     found: Shown
     found_plain: Shown
@@ -90,7 +102,8 @@ class Budget:
         institution: its name.
         period: of the policy, the end excluded.
         delta: of the policy, as written.
-        paid: four figures.
+        paid: four figures of the period.
+        chances: what a record's two figures since entry 0 mean, then those of the period.
         refusals: requests that were refused.
         burns: charges that were not released; their cost stays.
         lifetime: epsilons since entry 0, as one text.
@@ -101,6 +114,7 @@ class Budget:
     period: Shown
     delta: Shown
     paid: tuple[Paid, ...]
+    chances: tuple[Chance, ...]
     refusals: Shown
     burns: Shown
     lifetime: Shown
@@ -203,8 +217,11 @@ def lifetime(ledger: Table, why: str) -> Shown:
 
 def _budget(ledger: Table, why: str, *, partial: bool) -> Budget:
     """One institution's budget."""
+    # Of a ledger without a policy nothing was read: a sum of nothing would look like a figure.
     policy, delta = table(ledger, "policy"), delta_of(ledger)
     m = text(policy, "persons") or "m"
+    named = [(who.format(m=m), rho, epsilon) for who, rho, epsilon in _FIGURES]
+    ever, spent = (table(ledger, key) if policy else {} for key in ("lifetime", "spent"))
     begins, ends = text(policy, "begins"), text(policy, "ends")
     period = f"{begins} to {ends}" if begins and ends else ""
     return Budget(
@@ -212,8 +229,16 @@ def _budget(ledger: Table, why: str, *, partial: bool) -> Budget:
         period=_text(period, why),
         delta=_text(text(policy, "delta"), why),
         paid=tuple(
-            _paid(ledger, who.format(m=m), (rho, epsilon), delta, why)
-            for who, rho, epsilon in _FIGURES
+            _paid(spent, table(ledger, "caps") if policy else {}, who, (rho, epsilon), why)
+            for who, rho, epsilon in named
+        ),
+        chances=tuple(
+            _chance(f"{who}, {since}", figure(paid, epsilon), number_of(paid, rho), delta, why)
+            for since, paid, figures in (
+                ("since entry 0", ever, named[:2]),
+                ("in the period", spent, named),
+            )
+            for who, rho, epsilon in figures
         ),
         refusals=_text(text(ledger, "refusals"), why),
         burns=_text(text(ledger, "burns"), why),
@@ -222,19 +247,11 @@ def _budget(ledger: Table, why: str, *, partial: bool) -> Budget:
     )
 
 
-def _paid(ledger: Table, who: str, keys: tuple[str, str], delta: float | None, why: str) -> Paid:
+def _paid(spent: Table, caps: Table, who: str, keys: tuple[str, str], why: str) -> Paid:
     """One figure of it."""
-    read = bool(table(ledger, "policy"))  # without one, a sum of nothing would look like a figure
-    spent, caps = (table(ledger, key) if read else {} for key in ("spent", "caps"))
     rho, cap_rho = number_of(spent, keys[0]), number_of(caps, keys[0])
     epsilon, cap = figure(spent, keys[1]), figure(caps, keys[1])
     missing = Shown(DASH, why)
-    found = plain = known = missing
-    if rho is not None:
-        found = Shown(share_up(found_by_rho(rho)))
-    if epsilon is not None and epsilon >= 0 and delta is not None:
-        known = Shown(share_up(recognised(epsilon, delta), 2))
-        plain = Shown(share_up(found_by_epsilon(epsilon, delta)))
     used, share, left = -1.0, DASH, missing
     if rho is not None and cap_rho is not None:
         over = max(rho - cap_rho, 0)
@@ -251,10 +268,20 @@ def _paid(ledger: Table, who: str, keys: tuple[str, str], delta: float | None, w
         left=left,
         used=used,
         share=share,
-        recognised=known,
-        found=found,
-        found_plain=plain,
     )
+
+
+def _chance(
+    who: str, epsilon: float | None, rho: int | None, delta: float | None, why: str
+) -> Chance:
+    """What one figure means."""
+    found = plain = known = Shown(DASH, why)
+    if rho is not None:
+        found = Shown(share_up(found_by_rho(rho)))
+    if epsilon is not None and epsilon >= 0 and delta is not None:
+        known = Shown(share_up(recognised(epsilon, delta), 2))
+        plain = Shown(share_up(found_by_epsilon(epsilon, delta)))
+    return Chance(who, known, found, plain)
 
 
 def _recomputed(institution: str, one: Table, absent: str) -> Recomputed:

@@ -180,7 +180,7 @@ def _ledger(findings: Table, ledger: Table) -> dict[str, object]:
             (
                 text(one, "key") or DASH,
                 text(one, "from") or DASH,
-                text(one, "to") or "in force",
+                text(one, "to"),
             )
             for one in rows(ledger, "keys")
         ],

@@ -10,6 +10,7 @@ __all__ = [
     "Findings",
     "evidence_broken",
     "findings",
+    "hexed",
     "holds",
     "ledger",
     "long",

@@ -130,10 +130,16 @@ def test_spent_and_left_are_those_of_the_findings() -> None:
 
 
 def test_chances_follow_from_the_figures() -> None:
-    """x = (e^eps + delta) / (1 + e^eps) of epsilon 0.7912, and the bound from rho 0.02."""
+    """x = (e^eps + delta) / (1 + e^eps), and the bound from rho; of all that was ever released.
+
+    Since entry 0 epsilon is 0.8956 and rho 0.025, in the period 0.7912 and 0.02.
+    """
     words = read(audited.holds()).text()
-    assert "rises from 50 % to at most 68.81 %" in words
-    assert "At most 1.8 % of members are found at 1 % false alarms" in words
+    assert "since entry 0, a borrower's chance" in words
+    assert "rises from 50 % to at most 71.01 %, and to at most 91.57 % for" in words
+    assert "At most 2.0 % of members are found at 1 % false alarms, 4.6 % in the second" in words
+    assert "totals are opened, since entry 0 71.01 % 2.0 % 2.5 %" in words
+    assert "totals are opened, in the period 68.81 % 1.8 % 2.3 %" in words
 
 
 def test_a_cap_that_is_exceeded_is_seen() -> None:
@@ -273,3 +279,47 @@ def test_findings_of_any_kind_still_make_a_page(where: str, inner: str, value: o
     if inner:
         found["ledgers"] = [audited.ledger("bank-a") | {inner: value}]
     check_self_contained(audit_page(found), anchors=True)
+
+
+def test_it_serves_light_dark_phone_and_paper() -> None:
+    """On paper what is folded up on a screen is shown."""
+    text = audit_page(audited.holds())
+    (style,) = re.findall(r"<style>(.*?)</style>", text, flags=re.DOTALL)
+    assert "prefers-color-scheme: dark" in style
+    assert "@media (max-width: 560px)" in style
+    paper = style[style.index("@media print") :]
+    assert "details::details-content { content-visibility: visible" in paper
+    assert 'lang="en"' in text
+    assert "width=device-width" in text
+
+
+def test_a_long_ledger_is_folded_up_by_plan() -> None:
+    """Its policy and keys stand first, and every listed entry is in one group."""
+    text = audit_page(audited.long(12, 30))
+    assert "<summary>bank-a: 745 entries, 385 listed; not listed: 360 × charge</summary>" in text
+    titles = re.findall(r"<details><summary>(.*?)</summary>", text)
+    assert titles[0] == "Policy, keys and notes (1)"
+    assert titles[1:13] == [f"Plan study {at} (32)" for at in range(12)]
+    unnamed = audit_page(audited.long(12, 30, named=False))
+    assert "From plan at entry 1: plan study 0 (32)" in unnamed
+
+
+def test_a_short_ledger_is_not_folded_up_by_plan() -> None:
+    text = audit_page(audited.no_coordinator())
+    titles = re.findall(r"<details[^>]*><summary>(.*?)</summary>", text)
+    assert titles == [
+        "bank-a: 11 entries, 9 listed; not listed: 2 × charge",
+        "Policy in force at bank-a",
+    ]
+
+
+def test_every_listed_entry_has_its_number_and_leaf_hash() -> None:
+    text = audit_page(audited.no_coordinator())
+    for seq in (0, 1, 2, 4, 6, 7, 8, 9, 10):
+        assert f'<tr><th scope="row">{seq}</th>' in text
+        assert audited.hexed(f"bank-a/{seq}") in text
+    assert audited.hexed("bank-a/3") not in text  # a charge, which is counted
+
+
+def test_no_path_of_a_machine_is_shown() -> None:
+    assert "secret-folder" not in audit_page(audited.holds())
