@@ -1,11 +1,14 @@
 """The timeline of a ledger: what was planned, approved, released, refused and changed, in order.
 
 Charges, later steps of a turn and receipts are counted, not listed: each belongs to a release,
-a burn or a close that is listed.
+a burn or a close that is listed. Of a ledger with more than `MOST` lines, releases and closes are
+counted too, and what is beyond `MOST` even then is told as a number: a page is for reading, and
+the bundle holds all.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -13,12 +16,16 @@ from typing import Final
 from fedcredit.report.audit_budget import DASH
 from fedcredit.report.reading import Table, number_of, rows, text
 
-__all__ = ["LONG", "Group", "Line", "Timeline", "timeline"]
+__all__ = ["LONG", "MOST", "Group", "Line", "Timeline", "timeline"]
 
 LONG: Final = 60
 """A timeline with more lines than this is collapsed by plan."""
 
+MOST: Final = 5000
+"""No ledger has more lines than this on a page."""
+
 _COUNTED: Final = ("agree", "charge", "receipt", "reveal")
+_COUNTED_IF_MANY: Final = ("close", "release")
 _APART: Final = ("genesis", "policy_change", "key_rotate", "audit", "note")
 
 
@@ -49,7 +56,7 @@ class Timeline:
         institution: its name.
         size: number of entries, as found.
         shown: number of lines in all groups.
-        counted: how many entries of which kind are not listed.
+        counted: how many entries of which kind are not listed, as a text.
         groups: one where it is short; one for each plan where it is long.
     """
 
@@ -63,9 +70,15 @@ class Timeline:
 def timeline(ledger: Table) -> Timeline:
     """The timeline of one ledger; without lines where the findings hold no entries."""
     entries = rows(ledger, "entries")
-    listed = [one for one in entries if text(one, "kind") not in _COUNTED]
-    kinds = [text(one, "kind") for one in entries]
-    counted = [f"{kinds.count(kind)} × {kind}" for kind in _COUNTED if kind in kinds]
+    kinds = Counter(text(one, "kind") for one in entries)
+    unlisted = _COUNTED
+    if len(entries) - sum(kinds[kind] for kind in unlisted) > MOST:
+        unlisted += _COUNTED_IF_MANY
+    listed = [one for one in entries if text(one, "kind") not in unlisted]
+    counted = [f"{kinds[kind]} × {kind}" for kind in sorted(unlisted) if kinds[kind]]
+    if len(listed) > MOST:
+        counted.append(f"the last {len(listed) - MOST}")
+        del listed[MOST:]
     if len(listed) > LONG:
         groups = _by_plan(ledger, listed)
     else:
