@@ -71,7 +71,7 @@ def timeline(ledger: Table) -> Timeline:
     """The timeline of one ledger; without lines where the findings hold no entries."""
     entries = rows(ledger, "entries")
     kinds = Counter(text(one, "kind") for one in entries)
-    unlisted = _COUNTED
+    unlisted: tuple[str, ...] = _COUNTED
     if len(entries) - sum(kinds[kind] for kind in unlisted) > MOST:
         unlisted += _COUNTED_IF_MANY
     listed = [one for one in entries if text(one, "kind") not in unlisted]
