@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from fedcredit.report.plots import calibration_plot, gain_plot, roc_plot, score_plot, woe_plot
 from fedcredit.report.record import Json
+from fedcredit.report.render import render
 
 __all__ = ["report_page"]
 
@@ -31,18 +29,8 @@ def report_page(record: Mapping[str, Json]) -> str:
     Returns:
         The page.
     """
-    pages = Environment(
-        loader=PackageLoader("fedcredit.report", "page"),
-        autoescape=True,
-        undefined=StrictUndefined,  # a figure that is not there is an error, not a blank
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    pages.globals.update({plot.__name__: plot for plot in _PLOTS})
-    style = Markup(pages.get_template("report.css").render())  # noqa: S704 - our own file
-    return pages.get_template("report.html").render(
-        record, style=style, adjusted=_is_adjusted(record)
-    )
+    plots = {plot.__name__: plot for plot in _PLOTS}
+    return render("report.html", {**record, **plots, "adjusted": _is_adjusted(record)})
 
 
 def _is_adjusted(record: Mapping[str, Json]) -> bool:

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from fedcredit.report.svg import Axis, Frame, number, percent, ticks_between
 
-__all__ = ["calibration_plot", "gain_plot", "roc_plot", "score_plot", "woe_plot"]
+__all__ = ["budget_bar", "calibration_plot", "gain_plot", "roc_plot", "score_plot", "woe_plot"]
 
 _SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _RATES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
@@ -171,6 +171,22 @@ def woe_plot(rows: Sequence[Mapping[str, object]]) -> Markup:
             f'y2="{y + bar / 2 - 2.5}"/>'
         )
     return _svg("Weight of evidence by bin", width, height, parts)
+
+
+def budget_bar(share: float, label: str) -> Markup:
+    """How much of a cap is spent, as a bar that is full at the cap.
+
+    Args:
+        share: spent part of the cap, 0 or above; above 1 the bar is full and of another colour.
+        label: the same in words, for those who do not see it.
+    """
+    kind = "bads" if share > 1 else "accent"
+    width = number(100 * min(max(share, 0.0), 1.0))
+    parts = (
+        '<rect class="rail" x="0" y="1" width="100" height="8" rx="2"/>',
+        f'<rect class="bar {kind}" x="0" y="1" width="{width}" height="8" rx="2"/>',
+    )
+    return _svg(label, 100, 10, parts)
 
 
 def _rising(counts: Sequence[float]) -> list[float]:
