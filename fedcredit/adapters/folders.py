@@ -2,7 +2,8 @@
 
     institution: node.toml  policy.toml  schema.toml  plan.json  roster.json  identity.json
                  keys/ledger.key  ledger/  vault/
-    coordinator: schema.toml  plan.json  roster.json  run/ (made when the study is done)
+    coordinator: policy.toml  schema.toml  plan.json  roster.json  keys/ledger.key  ledger/
+                 run/ (made when the study is done)
 
 A node's configuration names its folder and nothing else, since Flower shows it to whoever
 looks at the machine. The plan was put there by a person who agreed to it: an institution
@@ -22,6 +23,7 @@ from fedcredit.adapters.disk import write_folder
 from fedcredit.adapters.flower import NodeConfig
 from fedcredit.adapters.keyring import read_identity, read_roster
 from fedcredit.adapters.ledgers import open_ledger
+from fedcredit.adapters.policies import read_coordinator, read_policy
 from fedcredit.adapters.system import system_random, utc_now
 from fedcredit.adapters.tables import open_table
 from fedcredit.adapters.vault import DiskVault
@@ -30,6 +32,7 @@ from fedcredit.data.strict import build, parse_toml
 from fedcredit.errors import ConfigError
 from fedcredit.federation.coordinator import Transport
 from fedcredit.federation.institution import Institution
+from fedcredit.federation.ledgers import recorder
 from fedcredit.federation.member import Member
 from fedcredit.federation.plan import StudyPlan
 from fedcredit.federation.plan_json import plan_from_json
@@ -102,7 +105,7 @@ class OpenFolders:
                 remedy="put the institution's own keys there",
             )
         roster = check_roster(read_roster(folder / "roster.json"), identity.card)
-        ledger = self._held.enter_context(open_ledger(folder))
+        ledger = self._held.enter_context(open_ledger(folder, read_policy(folder / "policy.toml")))
         institution = Institution(
             node.institution,
             plan,
@@ -144,7 +147,16 @@ def conduct_folder(ask: Transport, config: NodeConfig) -> None:
             f"{folder / 'run'} exists", remedy="draw up a new study; this one has been run"
         )
     roster = read_roster(folder / "roster.json").roster
-    result = finish(run_study(plan, learner_named(plan.learner), ask, roster), _say)
+    written = read_coordinator(folder / "policy.toml")
+    with open_ledger(folder, written) as ledger:
+        record = recorder(ledger, plan)
+
+        def note(event: Progress) -> None:
+            """The ledger comes first."""
+            record(event)
+            _say(event)
+
+        result = finish(run_study(plan, learner_named(plan.learner), ask, roster), note)
     findings = findings_of(
         result,
         release_model(result),

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from fedcredit.adapters.disk import Sync, append_to, sync_folder, write_through
-from fedcredit.adapters.policies import read_key_file, read_policy
+from fedcredit.adapters.policies import CoordinatorFile, PolicyFile, read_key_file
 from fedcredit.adapters.system import utc_now
 from fedcredit.adapters.witness import HttpCourier
 from fedcredit.errors import ConfigError, LocalError
@@ -166,12 +166,17 @@ def open_store(folder: Path, *, sync: Sync = os.fsync) -> Iterator[DiskStore]:
 
 @contextmanager
 def open_ledger(
-    folder: Path, root: SigningKey | None = None, successor: SigningKey | None = None
+    folder: Path,
+    written: PolicyFile | CoordinatorFile,
+    *,
+    root: SigningKey | None = None,
+    successor: SigningKey | None = None,
 ) -> Iterator[Ledger]:
-    """Open an institution's ledger for writing; see `policies` for the folder.
+    """Open a ledger for writing; see `policies` for the folder.
 
     Args:
-        folder: with policy.toml, keys/ledger.key and ledger/.
+        folder: with keys/ledger.key and ledger/.
+        written: its policy.toml, which says where witnesses are.
         root: only where the key in force is lost and the one in the folder takes over.
         successor: a key that may have taken over before a crash.
 
@@ -183,7 +188,6 @@ def open_ledger(
         LocalError: another process has it open.
         IntegrityError: it is damaged.
     """
-    written = read_policy(folder / "policy.toml")
     key = read_key_file(folder / "keys" / "ledger.key")
     if not (folder / "ledger" / LINES).exists():
         raise ConfigError(

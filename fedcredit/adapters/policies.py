@@ -20,13 +20,21 @@ from fedcredit.ledger.founding import Roles
 from fedcredit.ledger.policy import BudgetPolicy, WitnessKey
 from fedcredit.ledger.signing import SigningKey
 from fedcredit.privacy.accounting import rho_for
+from fedcredit.privacy.budget import Policy
 from fedcredit.units import NanoRho
 
-__all__ = ["PolicyFile", "read_key_file", "read_policy", "write_roles"]
+__all__ = [
+    "CoordinatorFile",
+    "PolicyFile",
+    "read_coordinator",
+    "read_key_file",
+    "read_policy",
+    "write_roles",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Period:
+class _Period:
     """The days that a budget is for.
 
     Attributes:
@@ -39,7 +47,7 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StudyCap:
+class _StudyCap:
     """What one study may have.
 
     Attributes:
@@ -54,7 +62,7 @@ class StudyCap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QuorumSize:
+class _QuorumSize:
     """How many witnesses must have signed before anything leaves.
 
     Attributes:
@@ -67,7 +75,7 @@ class QuorumSize:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WitnessPlace:
+class _WitnessPlace:
     """A witness.
 
     Attributes:
@@ -81,7 +89,7 @@ class WitnessPlace:
     role: str = "institution"
 
 
-_QUORUM: Final = QuorumSize()
+_QUORUM: Final = _QuorumSize()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +107,10 @@ class PolicyFile:
 
     origin: str
     budget: Allowance
-    period: Period
-    study: StudyCap
-    quorum: QuorumSize = _QUORUM
-    witness: tuple[WitnessPlace, ...] = ()
+    period: _Period
+    study: _StudyCap
+    quorum: _QuorumSize = _QUORUM
+    witness: tuple[_WitnessPlace, ...] = ()
 
     @property
     def policy(self) -> BudgetPolicy:
@@ -130,19 +138,78 @@ class PolicyFile:
         return {one.key: one.url for one in self.witness}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoordinatorFile:
+    """What a coordinator's ``policy.toml`` says: it has no records, so no budget.
+
+    Attributes:
+        origin: name of the ledger, for good.
+        quorum: of the witnesses.
+        witness: each of them.
+    """
+
+    origin: str
+    quorum: _QuorumSize = _QUORUM
+    witness: tuple[_WitnessPlace, ...] = ()
+
+    @property
+    def policy(self) -> BudgetPolicy:
+        """The same as a ledger has it: caps of nothing.
+
+        Raises:
+            PrivacyError: no quorum could be had.
+        """
+        none = NanoRho(0)
+        return BudgetPolicy(
+            caps=Policy(
+                delta=1e-5,
+                rho_cap=none,
+                rho_local_cap=none,
+                person_rho_cap=none,
+                person_rho_local_cap=none,
+            ),
+            study_rho=none,
+            automatic_rho=none,
+            begins="2000-01-01",
+            ends="9999-12-31",
+            quorum=self.quorum.witnesses,
+            beside_coordinator=self.quorum.beside_coordinator,
+            witnesses=tuple(WitnessKey(one.key, one.role) for one in self.witness),
+        )
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Where each witness answers, by its key."""
+        return {one.key: one.url for one in self.witness}
+
+
 def read_policy(path: Path) -> PolicyFile:
-    """Read a policy.
+    """Read an institution's policy.
 
     Raises:
         ConfigError: the file is missing or malformed.
     """
+    return build(PolicyFile, _table(path), str(path))
+
+
+def read_coordinator(path: Path) -> CoordinatorFile:
+    """Read a coordinator's policy.
+
+    Raises:
+        ConfigError: the file is missing or malformed.
+    """
+    return build(CoordinatorFile, _table(path), str(path))
+
+
+def _table(path: Path) -> dict[str, object]:
+    """A file's table."""
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         raise ConfigError(
             f"{path} cannot be read", remedy="write it, see docs/ledger.md, Policy"
         ) from None
-    return build(PolicyFile, parse_toml(text, str(path)), str(path))
+    return parse_toml(text, str(path))
 
 
 def write_roles(folder: Path, roles: Roles) -> None:

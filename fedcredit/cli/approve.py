@@ -29,14 +29,15 @@ def approve(
     """
     from fedcredit.adapters.folders import read_agreed
     from fedcredit.adapters.ledgers import open_ledger
-    from fedcredit.adapters.policies import read_key_file
+    from fedcredit.adapters.policies import read_key_file, read_policy
     from fedcredit.errors import PrivacyError
     from fedcredit.federation.book import planned
     from fedcredit.privacy.accounting import epsilon_of
     from fedcredit.units import NanoRho
 
     key, (_, plan) = read_key_file(officer), read_agreed(folder)
-    with open_ledger(folder) as ledger:
+    written = read_policy(folder / "policy.toml")
+    with open_ledger(folder, written) as ledger:
         caps = ledger.policy.caps
         asked = planned(plan, caps.institutions)
         try:

@@ -101,8 +101,9 @@ def change(
     from fedcredit.adapters.ledgers import open_ledger
     from fedcredit.adapters.policies import read_key_file, read_policy
 
-    wanted = read_policy(folder / "policy.toml").policy
-    with open_ledger(folder) as ledger:
+    written = read_policy(folder / "policy.toml")
+    wanted = written.policy
+    with open_ledger(folder, written) as ledger:
         if wanted == ledger.policy:
             typer.echo("nothing to change: this policy is in force", err=True)
             return

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fedcredit.errors import ConfigError
+
+if TYPE_CHECKING:  # `--help` waits for none of these
+    from fedcredit.adapters.policies import CoordinatorFile, PolicyFile
 
 __all__ = ["ledger"]
 
@@ -19,7 +22,13 @@ _Folder = Annotated[
 
 
 @ledger.command()
-def init(folder: _Folder) -> None:
+def init(
+    folder: _Folder,
+    *,
+    coordinator: Annotated[
+        bool, typer.Option("--coordinator", help="It is the coordinator's, which has no records.")
+    ] = False,
+) -> None:
     """Begin the ledger of the institution in FOLDER, by its node.toml and policy.toml.
 
     Makes keys/root.key, keys/officer.key and keys/ledger.key. The node needs the last one
@@ -32,11 +41,12 @@ def init(folder: _Folder) -> None:
     """
     from fedcredit.adapters.folders import read_node
     from fedcredit.adapters.ledgers import open_store
-    from fedcredit.adapters.policies import read_policy, write_roles
+    from fedcredit.adapters.policies import write_roles
     from fedcredit.adapters.system import system_random, utc_now
     from fedcredit.ledger.founding import draw_roles, found_ledger
 
-    node, written = read_node(folder), read_policy(folder / "policy.toml")
+    written = _policy(folder, coordinator=coordinator)
+    name = "coordinator" if coordinator else read_node(folder).institution
     policy, roles = written.policy, draw_roles(system_random)
     with open_store(folder / "ledger") as store:
         if store.lines():
@@ -48,7 +58,8 @@ def init(folder: _Folder) -> None:
             policy,
             utc_now,
             origin=written.origin,
-            institution=node.institution,
+            institution=name,
+            role="coordinator" if coordinator else "institution",
         )
     typer.echo(f"{written.origin}\nroot    {roles.root.public.hex()}")
     typer.echo(f"ledger  {_verifier(written.origin, roles.key.public)}")
@@ -144,18 +155,37 @@ def rotate(
     if not coming.exists():  # one that is there was begun before, and crashed
         write_secret(coming, {"ed25519": system_random(32).hex()})
     new = read_key_file(coming)
+    written = _policy(folder, coordinator=_role(folder) == "coordinator")
     if root is not None or not current.exists():
         coming.replace(current)
         signer = read_key_file(root) if root else None
-        with open_ledger(folder, signer) as opened:
+        with open_ledger(folder, written, root=signer) as opened:
             opened.settle()
     else:
-        with open_ledger(folder, successor=new) as opened:
+        with open_ledger(folder, written, successor=new) as opened:
             if opened.account.keys[-1] != new.public.hex():
                 opened.rotate(new)
             opened.settle()
         coming.replace(current)
     typer.echo(f"ledger  {_verifier(opened.origin, new.public)}")
+
+
+def _policy(folder: Path, *, coordinator: bool) -> PolicyFile | CoordinatorFile:
+    """The policy in a folder."""
+    from fedcredit.adapters.policies import read_coordinator, read_policy
+
+    path = folder / "policy.toml"
+    return read_coordinator(path) if coordinator else read_policy(path)
+
+
+def _role(folder: Path) -> str:
+    """Whose ledger is in a folder, by its first entry."""
+    from fedcredit.adapters.ledgers import Copy
+    from fedcredit.ledger.chain import Chain
+
+    chain = Chain()
+    chain.take(Copy(folder / "ledger").lines().splitlines(keepends=True)[0])
+    return chain.account.genesis.role
 
 
 def _verifier(origin: str, public: bytes) -> str:
