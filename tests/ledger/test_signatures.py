@@ -167,8 +167,12 @@ def test_only_the_signer_of_the_very_text_and_time_has_signed(body: bytes, time_
         assert pair.witness.time_of(body, Signature("w", timed.id, data)) is None
 
 
-def test_a_time_that_no_clock_shows_is_not_signed() -> None:
+def test_a_time_that_no_clock_shows_is_not_signed_and_not_believed() -> None:
     pair = Pair("w")
+    for time_s, believed in ((2**63 - 1, 2**63 - 1), (2**63, None)):
+        data = pair.secret.sign(f"cosignature/v1\ntime {time_s}\nbody\n".encode())
+        line = Signature("w", pair.witness.id, time_s.to_bytes(8, "big") + data)
+        assert pair.witness.time_of(b"body\n", line) == believed
     for time_s in (-1, 2**63):
         with pytest.raises(LocalError, match="a time is before 1970 or too late"):
             pair.cosign(b"body\n", time_s)
