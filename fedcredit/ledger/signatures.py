@@ -48,6 +48,13 @@ _ID_BYTES: Final = 4
 _TIME_BYTES: Final = 8
 _TIME_LIMIT: Final = 2**63 - 1
 _SIGNATURE_BYTES: Final = 64
+_P: Final = 2**255 - 19
+_EIGHTH: Final = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+_WEAK: Final = frozenset({0, 1, _P - 1, _P, _P + 1, _EIGHTH, _P - _EIGHTH})
+"""Second coordinates of the points of small order, in every encoding that is accepted.
+
+Under such a key one signature is good for many texts, so whoever signs could deny it.
+"""
 _DASH: Final = "\N{EM DASH} "
 
 
@@ -58,7 +65,7 @@ class VerifierKey:
     Attributes:
         name: not empty, without spaces, plus signs and control characters.
         kind: ``PLAIN`` or ``COSIGNATURE``.
-        public: Ed25519 public key, 32 bytes.
+        public: Ed25519 public key, 32 bytes; not of small order.
 
     Raises:
         LocalError: one of them is not so.
@@ -75,6 +82,11 @@ class VerifierKey:
                 "this is no verifier key: a name without spaces and plus signs, kind 1 or 4 and "
                 f"{_KEY_BYTES} bytes were expected",
                 remedy="make it from an Ed25519 public key",
+            )
+        if int.from_bytes(self.public, "little") % 2**255 in _WEAK:
+            raise LocalError(
+                "a public key is of small order: anybody could sign for it",
+                remedy="do not use it, and ask whoever sent it where it comes from",
             )
 
     @property
@@ -155,7 +167,7 @@ def read_key(text: str) -> VerifierKey:
         key = None
     if key is None or str(key) != text:
         raise ConfigError(
-            "a verifier key is not of the form name+id+base64, or its id is another's",
+            "a verifier key is not of the form name+id+base64, its id is another's, or it is weak",
             remedy="copy the whole line that its owner publishes",
         )
     return key

@@ -16,7 +16,6 @@ from typing import Final, Protocol, runtime_checkable
 
 from fedcredit.errors import IntegrityError, LocalError
 from fedcredit.ledger.notes import (
-    SIZE_LIMIT,
     Checkpoint,
     Note,
     cosign,
@@ -253,7 +252,7 @@ def read_request(data: bytes) -> Request:
     head, _, rest = data.partition(b"\n\n")
     first, *lines = head.split(b"\n")
     match = _OLD(first)
-    if not match or int(match[1]) > SIZE_LIMIT:
+    if not match:
         raise malformed("a request begins with the old size")
     if len(lines) > PROOF_LIMIT:
         raise malformed(f"a proof of {len(lines)} hashes, expected at most {PROOF_LIMIT}")

@@ -260,6 +260,7 @@ def test_the_key_is_shown_and_nothing_else() -> None:
         (post(TRUE.request(0), b"Content-Length: 1_0"), 411),
         (post(TRUE.request(0), b"Content-Length: 1e3"), 411),
         (post(b"0\r\n\r\n", b"Transfer-Encoding: chunked"), 411),
+        (post(b"0\r\n\r\n", b"Transfer-Encoding: chunked", b"Content-Length: 5"), 411),
         (post(b"x", b"Content-Length: 1", b"Content-Length: 2"), 411),
         (post(b"", b"Content-Length: %d" % (REQUEST_LIMIT_BYTES + 1)), 413),
         (post(b"", b"Content-Length: 999999999"), 413),

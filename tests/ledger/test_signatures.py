@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,12 +84,60 @@ def test_a_key_of_another_kind_or_length_is_none(kind: int, length: int) -> None
         VerifierKey("name", kind, bytes(length))
 
 
+P = 2**255 - 19
+D = -121665 * pow(121666, -1, P) % P
+Point = tuple[int, int]
+
+
+def add(one: Point, other: Point) -> Point:
+    """The sum of two points of the curve -x^2 + y^2 = 1 + d x^2 y^2 (RFC 8032, section 5.1)."""
+    (x1, y1), (x2, y2) = one, other
+    both = D * x1 * x2 * y1 * y2
+    x = (x1 * y2 + x2 * y1) * pow(1 + both, -1, P) % P
+    return x, (y1 * y2 + x1 * x2) * pow(1 - both, -1, P) % P
+
+
+def small() -> set[Point]:
+    """The points of order 8 or less: the prime order times any point."""
+    order = 2**252 + 27742317777372353535851937790883648493
+    found: set[Point] = set()
+    for y in range(3, 40):
+        square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
+        x = pow(square, (P + 3) // 8, P)
+        x = x if x * x % P == square else x * pow(2, (P - 1) // 4, P) % P
+        if x * x % P == square:
+            point, total = (x, y), (0, 1)
+            for bit in f"{order:b}":
+                total = add(total, total)
+                total = add(total, point) if bit == "1" else total
+            found.add(total)
+    return found
+
+
+def test_a_key_of_small_order_is_refused_in_every_encoding() -> None:
+    """Under it one signature is good for many texts, as the first lines show."""
+    key = Ed25519PublicKey.from_public_bytes((1).to_bytes(32, "little"))
+    for text in (b"one", b"another"):
+        key.verify((1).to_bytes(32, "little") + bytes(32), text)
+    ys = {y for _, y in small()}
+    assert len(ys) == 5
+    for y in ys | {P + y for y in ys if P + y < 2**255}:
+        for sign_bit in (0, 2**255):
+            with pytest.raises(LocalError, match="small order"):
+                VerifierKey("w", PLAIN, (y + sign_bit).to_bytes(32, "little"))
+    weak = base64.b64encode(b"\x01" + bytes(32)).decode()
+    name_id = hashlib.sha256(b"w\n\x01" + bytes(32)).hexdigest()[:8]
+    with pytest.raises(ConfigError, match="weak"):
+        read_key(f"w+{name_id}+{weak}")
+
+
+PUBLIC = st.binary(min_size=32, max_size=32).filter(lambda data: 9 < data[0] < 200)
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12).filter(
     lambda name: not any(one == "+" or one < " " or one.isspace() for one in name)
 )
 
 
-@given(NAMES, st.sampled_from([PLAIN, COSIGNATURE]), st.binary(min_size=32, max_size=32))
+@given(NAMES, st.sampled_from([PLAIN, COSIGNATURE]), PUBLIC)
 def test_a_key_reads_back(name: str, kind: int, public: bytes) -> None:
     key = VerifierKey(name, kind, public)
     assert read_key(str(key)) == key
@@ -167,8 +217,12 @@ def test_only_the_signer_of_the_very_text_and_time_has_signed(body: bytes, time_
         assert pair.witness.time_of(body, Signature("w", timed.id, data)) is None
 
 
-def test_a_time_that_no_clock_shows_is_not_signed() -> None:
+def test_a_time_that_no_clock_shows_is_not_signed_and_not_believed() -> None:
     pair = Pair("w")
+    for time_s, believed in ((2**63 - 1, 2**63 - 1), (2**63, None)):
+        data = pair.secret.sign(f"cosignature/v1\ntime {time_s}\nbody\n".encode())
+        line = Signature("w", pair.witness.id, time_s.to_bytes(8, "big") + data)
+        assert pair.witness.time_of(b"body\n", line) == believed
     for time_s in (-1, 2**63):
         with pytest.raises(LocalError, match="a time is before 1970 or too late"):
             pair.cosign(b"body\n", time_s)
@@ -176,4 +230,4 @@ def test_a_time_that_no_clock_shows_is_not_signed() -> None:
 
 def test_a_signer_of_another_scheme_is_noticed() -> None:
     with pytest.raises(LocalError, match="a signer gave 3 bytes"):
-        sign(b"body\n", 0, "w", PLAIN, lambda _: b"abc", bytes(32))
+        sign(b"body\n", 0, "w", PLAIN, lambda _: b"abc", Pair("w").public)
