@@ -105,18 +105,21 @@ class OpenFolders:
                 remedy="put the institution's own keys there",
             )
         roster = check_roster(read_roster(folder / "roster.json"), identity.card)
-        ledger = self._held.enter_context(open_ledger(folder, read_policy(folder / "policy.toml")))
-        institution = Institution(
-            node.institution,
-            plan,
-            Terms(budget=ledger.policy.caps, **asdict(node.floor)),
-            records,
-            ledger,
-            system_random,
-            software=f"fedcredit {version('fedcredit')}",
-        )
-        vault = DiskVault(folder / "vault")
-        return Member(institution, identity, roster, vault, system_random)
+        with ExitStack() as mine:  # a study that is refused gives the ledger back
+            ledger = mine.enter_context(open_ledger(folder, read_policy(folder / "policy.toml")))
+            institution = Institution(
+                node.institution,
+                plan,
+                Terms(budget=ledger.policy.caps, **asdict(node.floor)),
+                records,
+                ledger,
+                system_random,
+                software=f"fedcredit {version('fedcredit')}",
+            )
+            vault = DiskVault(folder / "vault")
+            member = Member(institution, identity, roster, vault, system_random)
+            self._held.push(mine.pop_all())
+        return member
 
 
 def read_node(folder: Path) -> NodeFile:

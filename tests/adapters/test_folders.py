@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,9 @@ import nodes.client_app
 from fedcredit.adapters.flower import LocalGrid, client_app, server_app
 from fedcredit.adapters.folders import OpenFolders, conduct_folder
 from fedcredit.adapters.keyring import write_identity, write_roster
+from fedcredit.adapters.ledgers import Copy
 from fedcredit.adapters.system import StandingClock
+from fedcredit.cli.main import main
 from fedcredit.data.schema import write_schema
 from fedcredit.errors import (
     BudgetExceeded,
@@ -31,15 +34,8 @@ from fedcredit.federation.plan import StudyPlan
 from fedcredit.federation.plan_json import plan_to_json
 from fedcredit.secagg.roster import SignedRoster, sign_roster
 from fedcredit.units import InstitutionId
+from tests.adapters.founded import found, found_centre
 from tests.federation.made import NAMES, SCHEMA, keys, plan, roster
-
-ALLOWANCE = """
-[allowance]
-epsilon = 4.0
-epsilon_local = 12.0
-person_epsilon = 30.0
-person_epsilon_local = 60.0
-"""
 
 
 def table(rows: int, seed: int) -> str:
@@ -76,8 +72,9 @@ def study() -> StudyPlan:
 def bank(tmp_path: Path, study: StudyPlan) -> Path:
     folder = agree(tmp_path / NAMES[0], study)
     (folder / "table.csv").write_text(table(300, 0), "utf-8")
-    text = f'institution = "{NAMES[0]}"\ntable = "table.csv"\n{ALLOWANCE}'
+    text = f'institution = "{NAMES[0]}"\ntable = "table.csv"\n'
     (folder / "node.toml").write_text(text, "utf-8")
+    found(folder, NAMES[0])
     return folder
 
 
@@ -101,7 +98,10 @@ def test_a_study_runs_from_folders_alone(
         (folder / "table.csv").write_text(table(300, seed), "utf-8")
         text = (bank / "node.toml").read_text("utf-8").replace(NAMES[0], name)
         (folder / "node.toml").write_text(text, "utf-8")
+        if folder != bank:
+            found(folder, name)
     centre = agree(tmp_path / "centre", study)
+    found_centre(centre)
 
     clock = StandingClock()
     configs = [{"folder": str(tmp_path / name)} for name in NAMES]
@@ -114,9 +114,15 @@ def test_a_study_runs_from_folders_alone(
     assert metrics["claims"]
     assert len(caplog.records) == len(study.rounds)
     assert "6 answered" in caplog.text
+    replies = set()
     for name in NAMES:
-        book = (tmp_path / name / "book" / "book.jsonl").read_text("utf-8")
-        assert 3 * len(study.rounds) <= len(book.splitlines()) <= 4 * len(study.rounds)
+        lines = Copy(tmp_path / name / "ledger").lines().splitlines()
+        entries = [json.loads(line) for line in lines]
+        assert 3 * len(study.rounds) <= len(entries) - 3 <= 4 * len(study.rounds)
+        replies |= {(name, one["reply"]) for one in entries if one["kind"] == "release"}
+    entries = [json.loads(line) for line in Copy(centre / "ledger").lines().splitlines()]
+    received = {(one["institution"], one["reply"]) for one in entries if one["kind"] == "receipt"}
+    assert received == replies
 
     with pytest.raises(ConfigError, match="exists"):
         server_app(conduct_folder, clock)(grid, Context(1, 0, {}, RecordDict(), run))
@@ -131,10 +137,22 @@ def test_an_institution_is_opened_once(bank: Path, folders: OpenFolders) -> None
 
 
 def test_a_plan_beyond_the_allowance_is_refused(bank: Path, folders: OpenFolders) -> None:
-    text = (bank / "node.toml").read_text("utf-8")
-    (bank / "node.toml").write_text(text.replace("epsilon = 4.0", "epsilon = 0.9", 1), "utf-8")
+    for name in ("ledger", "keys"):
+        shutil.rmtree(bank / name)
+    found(bank, NAMES[0], epsilon=0.9, automatic=0.9)
     with pytest.raises(BudgetExceeded):
         folders({"folder": str(bank)})
+
+
+def test_a_plan_that_nobody_has_approved_waits(bank: Path, folders: OpenFolders) -> None:
+    """Above what the policy approves by itself, a person decides."""
+    for name in ("ledger", "keys"):
+        shutil.rmtree(bank / name)
+    found(bank, NAMES[0], automatic=0.1)
+    with pytest.raises(PrivacyError, match="approve"):
+        folders({"folder": str(bank)})
+    assert main(["study", "approve", str(bank), "--officer", str(bank / "keys/officer.key")]) == 0
+    assert folders({"folder": str(bank)})
 
 
 @pytest.mark.parametrize(
@@ -180,7 +198,7 @@ def test_a_plan_for_another_schema_is_refused(
 
 
 @pytest.mark.parametrize(
-    "name", ["node.toml", "schema.toml", "plan.json", "roster.json", "identity.json"]
+    "name", ["node.toml", "schema.toml", "plan.json", "roster.json", "identity.json", "policy.toml"]
 )
 def test_a_missing_file_is_named(name: str, bank: Path, folders: OpenFolders) -> None:
     (bank / name).unlink()

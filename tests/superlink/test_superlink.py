@@ -65,12 +65,34 @@ folder = ""
 NODE: Final = """
 institution = "{name}"
 table = "table.csv"
+"""
 
-[allowance]
+POLICY: Final = """
+origin = "consortium.example/{name}"
+
+[budget]
 epsilon = 1.5
 epsilon_local = 4.0
 person_epsilon = 9.0
 person_epsilon_local = 12.0
+
+[period]
+begins = "{year}-01-01"
+ends = "{next}-01-01"
+
+[study]
+epsilon = 1.5
+automatic_epsilon = 1.5
+"""
+
+CENTRE: Final = """
+origin = "consortium.example/coordinator"
+"""
+
+WITNESS: Final = """
+[[witness]]
+key = "{key}"
+url = "http://127.0.0.1:{port}"
 """
 
 
@@ -109,6 +131,58 @@ def folders(base: Path) -> tuple[StudyPlan, Path]:
             (folder / "node.toml").write_text(NODE.format(name=name), "utf-8")
             write_identity(folder / "identity.json", identities[seed])
     return study, base / "coordinator"
+
+
+def fedcredit(*words: str) -> str:
+    """What a command of ours prints."""
+    done = subprocess.run([BIN / "fedcredit", *words], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def ledgers(base: Path) -> list[tuple[str, list[str]]]:
+    """A ledger for each side, which the others' witnesses sign for; how these are started."""
+    sides = (*NAMES, "coordinator")
+    ports = {name: free_port() for name in NAMES}
+    keys = {
+        name: fedcredit(
+            "witness", "key", str(base / name / "witness"), "--name", f"{name}.example/witness"
+        ).strip()
+        for name in NAMES
+    }
+    year = time.gmtime().tm_year
+    for name in sides:
+        text = CENTRE if name == "coordinator" else POLICY
+        text = text.format(name=name, year=year, next=year + 1)
+        text += "".join(
+            WITNESS.format(key=keys[one], port=ports[one]) for one in NAMES if one != name
+        )
+        (base / name / "policy.toml").write_text(text, "utf-8")
+        words = ["--coordinator"] if name == "coordinator" else []
+        told = fedcredit("ledger", "init", str(base / name), *words)
+        key = told.split()[-1]
+        for other in NAMES:
+            if other != name:
+                fedcredit(
+                    "witness",
+                    "add",
+                    str(base / other / "witness"),
+                    f"consortium.example/{name}",
+                    key,
+                )
+    return [
+        (
+            f"witness-{name}",
+            [
+                str(BIN / "fedcredit"),
+                "witness",
+                "run",
+                str(base / name / "witness"),
+                "--port",
+                str(ports[name]),
+            ],
+        )
+        for name in NAMES
+    ]
 
 
 def environment(base: Path) -> dict[str, str]:
@@ -168,7 +242,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "utf-8",
     )
     link = [str(BIN / "flower-superlink"), "--insecure", "--host", "127.0.0.1"]
-    commands = [("superlink", [*link, "--port", str(port)])]
+    commands = [("superlink", [*link, "--port", str(port)]), *ledgers(base)]
     for name in NAMES:
         node = [str(BIN / "flower-supernode"), "--insecure", "--superlink", f"127.0.0.1:{port}"]
         node += ["--host", "127.0.0.1", "--port", str(free_port())]
@@ -200,18 +274,28 @@ def test_a_study_completes_over_a_stock_superlink(study: Path) -> None:
 
 
 def test_every_institution_charged_each_round_once(study: Path) -> None:
-    """And took each later step of a turn once, says its book."""
+    """And took each later step of a turn once, says its ledger."""
     for name in NAMES:
-        lines = (study / name / "book" / "book.jsonl").read_text("utf-8").splitlines()
+        lines = (study / name / "ledger" / "ledger.jsonl").read_text("utf-8").splitlines()
         entries = [json.loads(line) for line in lines]
         for kind in ("charge", "release", "reveal"):
-            turns = [(one["round"], one["attempt"]) for one in entries if one["entry"] == kind]
+            turns = [(one["round"], one["attempt"]) for one in entries if one["kind"] == kind]
             assert len(turns) == len(set(turns)) >= 5
-        assert len([one for one in entries if one["entry"] == "agree"]) <= len(entries)
+        assert len([one for one in entries if one["kind"] == "agree"]) <= len(entries)
+
+
+def test_an_auditor_can_check_the_ledgers_of_all_sides(study: Path) -> None:
+    """Cosigned by two others before anything left; receipts are releases."""
+    sides = [str(study / name) for name in (*NAMES, "coordinator")]
+    fedcredit("ledger", "bundle", *sides, "--out", str(study / "audit.zip"))
+    found = json.loads(fedcredit("ledger", "verify", str(study / "audit.zip"), "--json"))
+    assert (found["verdict"], found["problems"]) == ("holds", [])
+    assert found["coordinator"]["matched"] == found["coordinator"]["receipts"] > 0
+    assert all(len(one["cosigned"]) >= 2 for one in found["ledgers"])
 
 
 def test_a_restart_of_every_node_between_messages_loses_no_secret(study: Path) -> None:
-    """Stock nodes start a process for each message: all state came from vault and book."""
+    """Stock nodes start a process for each message: all state came from vault and ledger."""
     for name in NAMES:
         (vault,) = (study / name / "vault").iterdir()
         assert vault.stat().st_mode & 0o077 == 0
