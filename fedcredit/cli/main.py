@@ -20,6 +20,7 @@ from click.exceptions import Abort, ClickException
 
 from fedcredit.cli.data import data
 from fedcredit.cli.demo import demo
+from fedcredit.cli.ledger import ledger
 from fedcredit.cli.node import node
 from fedcredit.cli.score import score
 from fedcredit.cli.study import study
@@ -48,6 +49,7 @@ app.command("score")(score)
 app.add_typer(study, name="study")
 app.add_typer(data, name="data")
 app.add_typer(node, name="node")
+app.add_typer(ledger, name="ledger")
 
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer hands an option over like this
