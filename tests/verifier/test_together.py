@@ -144,3 +144,15 @@ def test_two_histories_of_one_ledger_are_found(tmp_path: Path) -> None:
     findings = verify([first.save(tmp_path / "1"), second.save(tmp_path / "2")])
     assert findings["exit"] == 5
     assert "another root than the checkpoint of size 4" in problems(findings)[0].what
+
+
+def test_two_ledgers_of_one_institution_are_found(tmp_path: Path) -> None:
+    """A second ledger, under another origin, would hide what it spends."""
+
+    class Second(Writer):
+        origin = "fedcredit.example/delta/bank-a/second"
+
+    copies = [story().save(tmp_path / "1"), opened(Second()).save(tmp_path / "2")]
+    findings = verify(copies)
+    assert findings["exit"] == 5
+    assert "2 ledgers of different origins" in problems(findings)[0].what
