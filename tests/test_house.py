@@ -25,8 +25,12 @@ CONTRACTS: Final[dict[str, dict[str, Any]]] = {
     contract["id"]: contract for contract in CONFIG["tool"]["importlinter"]["contracts"]
 }
 
-WITH_IO: Final = {"adapters", "cli", "config", "serving"}
+WITH_IO: Final = {"adapters", "cli", "config", "serving", "verifier"}
 """The rooms that may ask the machine for something; all others are handed it."""
+
+MOST_LINES: Final = 400
+LONG: Final = {"fedcredit/verifier.py": 1650}
+"""Files that may be longer, and how long: an auditor reads one file (docs/adr/0015)."""
 
 SLOW_TO_IMPORT: Final = ("dp_accounting", "flwr", "jinja2", "numpy", "polars", "scipy", "torch")
 
@@ -110,6 +114,8 @@ def test_every_floor_imports_only_what_is_below() -> None:
         ("flower", "fedcredit/cli/main.py", "import flwr"),
         ("no-torch", "fedcredit/learners/program.py", "import torch"),
         ("no-pickle", "fedcredit/models/released.py", "import pickle"),
+        ("floors", "fedcredit/verifier.py", "import fedcredit.privacy"),
+        ("floors", "fedcredit/verifier.py", "import fedcredit.errors"),
         ("no-cycles", "fedcredit/units.py", "import fedcredit.codec"),
     ],
 )
@@ -142,7 +148,8 @@ def test_a_module_says_what_it_is(path: Path) -> None:
     assert docstring, "a module opens with one sentence that says what it is"
     assert docstring.split("\n\n")[0].endswith((".", ":")), "the first paragraph is a sentence"
     assert path.stem not in VAGUE
-    assert len(text.splitlines()) <= 400, "one file = one idea: what would a second file be called?"
+    most = LONG.get(str(path.relative_to(ROOT)), MOST_LINES)
+    assert len(text.splitlines()) <= most, "one file = one idea: what would a second be called?"
 
 
 @pytest.mark.parametrize(

@@ -12,16 +12,13 @@ from fedcredit.errors import ConfigError
 if TYPE_CHECKING:  # `--help` waits for none of these
     from fedcredit.adapters.policies import CoordinatorFile, PolicyFile
 
-__all__ = ["ledger"]
-
-ledger = typer.Typer(no_args_is_help=True, help="Keep, show and check ledgers.")
+__all__ = ["bundle", "init", "rotate", "show"]
 
 _Folder = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="The node's folder.", file_okay=False)
 ]
 
 
-@ledger.command()
 def init(
     folder: _Folder,
     *,
@@ -70,7 +67,6 @@ def init(
     )
 
 
-@ledger.command()
 def show(
     folder: _Folder,
     since: Annotated[str, typer.Option(help="Only entries from this day on, 2026-01-31.")] = "",
@@ -99,7 +95,6 @@ def show(
             typer.echo(f"{written.seq:>6}  {written.time}  {what_of(written.entry)}")
 
 
-@ledger.command()
 def bundle(
     folders: Annotated[
         list[Path], typer.Argument(metavar="FOLDER...", help="Nodes' or coordinators' folders.")
@@ -131,7 +126,6 @@ def bundle(
     typer.echo(str(out))
 
 
-@ledger.command()
 def rotate(
     folder: _Folder,
     root: Annotated[

@@ -21,7 +21,7 @@ from click.exceptions import Abort, ClickException
 from fedcredit.cli.budget import budget
 from fedcredit.cli.data import data
 from fedcredit.cli.demo import demo
-from fedcredit.cli.ledgers import ledger
+from fedcredit.cli.ledger import ledger
 from fedcredit.cli.node import node
 from fedcredit.cli.score import score
 from fedcredit.cli.study import study
