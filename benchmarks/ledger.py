@@ -23,7 +23,7 @@ from fedcredit.verifier import Tree, event_cost, key_id, verify
 
 ORIGIN = "fedcredit.example/benchmark/bank-a/ledger"
 EVENT = {
-    "dim": 4096, "event": "discrete-gaussian-sum", "honest": 4, "name": "boosting/1 histograms",
+    "dim": 4096, "event": "gaussian-sum", "honest": 4, "name": "boosting/1 histograms",
     "part": "train", "sensitivity_squared": 23, "variance": 2**38,
 }  # fmt: skip
 MOST = 2**53 - 1

@@ -245,7 +245,7 @@ SHAPES: Final[dict[str, Shape]] = {
                       signed="grant", table="policy"),
     "plan": _shape("name purpose noise", "plan",
                    f"institutions threshold colluders rounds retries {_MOST}"),
-    "approve": _shape("by note", "plan"),
+    "approve": _shape("by note", "plan", optional="second"),
     "charge": _shape("software sampler", "plan request", f"{_TURN} rho rho_local", table="event"),
     "release": _shape("", "plan reply", f"{_TURN} charge"),
     "agree": _shape("", "plan request reply", _TURN),
@@ -371,7 +371,7 @@ def _event(table: object) -> Event:
     for key, (low, high) in numbers.items():
         if type(table[key]) is not int or not low <= table[key] <= high:
             raise Broken(f"the event's {key} is not from {low} to {high}")
-    if table["event"] != "discrete-gaussian-sum":
+    if table["event"] != "gaussian-sum":
         raise Broken("an event of an unknown kind")
     if type(table["name"]) is not str or not 1 <= len(table["name"]) <= 64:
         raise Broken("the event's name is not of 1 to 64 characters")
@@ -814,7 +814,10 @@ def _plan(book: Book, e: Entry) -> str:
 
 def _approve(book: Book, e: Entry) -> str:
     """An approval, once, after its plan."""
-    plan, by = book.plans.get(e.texts["plan"]), e.texts["by"]
+    plan, by, second = book.plans.get(e.texts["plan"]), e.texts["by"], e.texts["second"]
+    if by == "officer" or second:
+        words = ("fedcredit/ledger/approve/1", book.first["origin"], e.seq, e.texts["plan"])
+        _check_signed(book.first["officer"], second, words, "officer")
     if plan is None:
         book.breaks(e, "no such plan")
     elif plan.approved_by:
@@ -1423,7 +1426,6 @@ class Trust:
 ALWAYS_UNKNOWN: Final = (
     "what a person has paid at institutions whose ledgers were not given",
     "that an institution ran the software it names, drew its noise, and used its real table",
-    "that an officer approved a plan where the ledger says so: an approval is not signed apart",
     "that entries were made at the time they name: only cosignatures are dated by others",
 )
 

@@ -152,7 +152,7 @@ def test_a_plan_that_nobody_has_approved_waits(bank: Path, folders: OpenFolders)
     with pytest.raises(PrivacyError, match="approve"):
         folders({"folder": str(bank)})
     assert main(["study", "approve", str(bank), "--officer", str(bank / "keys/officer.key")]) == 0
-    assert folders({"folder": str(bank)})
+    assert folders({"folder": str(bank)}).institution.name == NAMES[0]
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def event(**changes: object) -> Table:
     """A sum over 23 features: about .001 rho where four are honest."""
     usual = {
         "dim": 8,
-        "event": "discrete-gaussian-sum",
+        "event": "gaussian-sum",
         "honest": 4,
         "name": "scorecard/1 histograms",
         "part": "train",
@@ -207,7 +207,9 @@ class Writer:
         return self.add("plan", **{**fields, **changes})
 
     def approve(self, by: str = "policy", plan: str = PLAN) -> int:
-        return self.add("approve", plan=plan, by=by, note="")
+        words = ("fedcredit/ledger/approve/1", self.origin, len(self.lines), plan)
+        second = self.sign(self.officer, *words) if by == "officer" else ""
+        return self.add("approve", plan=plan, by=by, note="", second=second)
 
     def charge(self, turn: int = 0, attempt: int = 0, /, **changes: object) -> int:
         done = changes.pop("event", None) or event()

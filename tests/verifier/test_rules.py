@@ -148,6 +148,16 @@ def test_an_officer_approves_more() -> None:
     assert judge(writer)["exit"] == 0
 
 
+@pytest.mark.parametrize("second", ["", "00" * 64])
+def test_an_approval_in_the_officers_name_is_the_officers(second: str) -> None:
+    """Whoever has only the node's key approves nothing."""
+    writer = Writer()
+    writer.genesis()
+    writer.plan(rho=7_000_071)
+    writer.add("approve", plan=digest("the plan"), by="officer", note="", second=second)
+    broken(writer, 2, 5, "officer")
+
+
 @pytest.mark.parametrize("turn", [(0, 0), (0, 1), (1, 0)])
 def test_a_turn_is_charged_once_and_turns_rise(turn: tuple[int, int]) -> None:
     writer = opened(Writer())
