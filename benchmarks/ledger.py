@@ -1,7 +1,9 @@
-"""Verifying ledgers: entries per second, what signatures cost beside it, and whether it is linear.
+"""Ledgers: what writing costs, and verifying, and whether that is linear.
 
-One core, processor time, one run. The ledgers are made here with throw-away keys: rounds of four
-entries (charge, release, agree, reveal), a checkpoint for every charge.
+Writing is wall time: an entry on the disk, a charge that two witnesses on loopback, processes of
+their own, have signed for, and its release. Verifying is processor time of one core: entries per
+second, and what signatures cost beside it. Its ledgers are made here with throw-away keys: rounds
+of four entries (charge, release, agree, reveal), a checkpoint for every charge.
 
     python benchmarks/ledger.py [--json] [--entries 10000,1000000]
 """
@@ -19,6 +21,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from benchmarks.ledger_writing import writing
 from fedcredit.verifier import Tree, event_cost, key_id, verify
 
 ORIGIN = "fedcredit.example/benchmark/bank-a/ledger"
@@ -34,14 +37,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--entries", default="10000,1000000", help="sizes of ledgers")
+    parser.add_argument("--times", type=int, default=300, help="entries written")
     arguments = parser.parse_args()
 
     measure(100)  # imports, once
     found = [measure(int(size)) for size in arguments.entries.split(",")]
 
+    wrote = writing(arguments.times)
     if arguments.json:
-        print(json.dumps({"verify": found}))
+        print(json.dumps({"verify": found, "write": wrote}))
         return
+    for name in ("append", "charge", "release"):
+        print(
+            f"{name:>10}{wrote[f'{name}_ms']:>8.2f} ms median"
+            f"{wrote[f'{name}_p95_ms']:>8.2f} ms p95, of {wrote['times']:.0f}"
+        )
     print(
         f"{'entries':>10}{'MB':>8}{'entries/s':>12}{'signatures':>12}{'us each':>9}{'peak MB':>9}"
     )
@@ -128,7 +138,7 @@ def write(folder: Path, entries: int) -> tuple[int, int]:
             "institutions": 6, "threshold": 5, "colluders": 1, "rounds": MOST, "retries": 0,
             "rho": MOST, "rho_local": MOST, "person_rho": MOST, "person_rho_local": MOST,
         })  # fmt: skip
-        add({"kind": "approve", "plan": plan, "by": "policy", "note": ""})
+        add({"kind": "approve", "plan": plan, "by": "policy", "note": "", "second": ""})
         costs = {"rho": event_cost(23, 2**38, 4), "rho_local": event_cost(23, 2**38, 1)}
         for turn in range(max(1, (entries - 3) // 4)):
             of = {"plan": plan, "round": turn, "attempt": 0}
