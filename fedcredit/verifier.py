@@ -816,7 +816,7 @@ def _approve(book: Book, e: Entry) -> str:
     """An approval, once, after its plan."""
     plan, by, second = book.plans.get(e.texts["plan"]), e.texts["by"], e.texts["second"]
     if by == "officer" or second:
-        words = ("fedcredit/ledger/approve/1", book.first["origin"], e.seq, e.texts["plan"])
+        words = ("fedcredit/ledger/approve/1", book.first["origin"], e.texts["plan"])
         _check_signed(book.first["officer"], second, words, "officer")
     if plan is None:
         book.breaks(e, "no such plan")

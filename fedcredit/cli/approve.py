@@ -32,6 +32,7 @@ def approve(
     from fedcredit.adapters.policies import read_key_file, read_policy
     from fedcredit.errors import PrivacyError
     from fedcredit.federation.book import planned
+    from fedcredit.ledger.signing import approval_text
     from fedcredit.privacy.accounting import epsilon_of
     from fedcredit.units import NanoRho
 
@@ -45,7 +46,7 @@ def approve(
         except PrivacyError:
             if asked.plan not in ledger.account.plans:
                 raise  # refused outright, not merely waiting for a person
-            ledger.approve(asked.plan, key, note)
+            ledger.approve(asked.plan, key(approval_text(ledger.origin, asked.plan)), note)
         ledger.settle()
         spent = ledger.account.spent.rho
         before, most, after, cap = (

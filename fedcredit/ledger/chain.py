@@ -119,7 +119,7 @@ class Chain:
         """Signatures that stand in an entry."""
         genesis = self.account.genesis
         if isinstance(entry, Approve):
-            check_approval(entry, genesis, seq)
+            check_approval(entry, genesis)
         elif isinstance(entry, PolicyChange):
             check_policy_change(entry, genesis, seq)
         elif isinstance(entry, KeyRotate):

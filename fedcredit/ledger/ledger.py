@@ -50,7 +50,6 @@ from fedcredit.ledger.policy import BudgetPolicy
 from fedcredit.ledger.quorum import Cosign
 from fedcredit.ledger.signing import (
     SigningKey,
-    approval_text,
     policy_text,
     rotation_text,
 )
@@ -157,15 +156,19 @@ class Ledger:
         if not self.account.plans[entry.plan].approved:
             self._append(Approve(plan=entry.plan, by="policy"))
 
-    def approve(self, plan: str, officer: SigningKey, note: str) -> None:
-        """Approve a plan, as the privacy officer.
+    def approve(self, plan: str, signature: bytes, note: str) -> None:
+        """Write that the privacy officer has approved a plan.
+
+        Args:
+            plan: its digest, hex.
+            signature: of the officer, under `signing.approval_text`.
+            note: for people; plain.
 
         Raises:
             LocalError: the plan does not stand in the ledger, or is approved already.
-            IntegrityError: the key is not the officer's.
+            IntegrityError: the signature is not the officer's.
         """
-        text = approval_text(self.origin, len(self.written), plan)
-        self._append(Approve(plan=plan, by="officer", note=note, second=officer(text).hex()))
+        self._append(Approve(plan=plan, by="officer", note=note, second=signature.hex()))
 
     def charge(self, entry: Charge) -> None:
         """Charge; durable and cosigned on return.

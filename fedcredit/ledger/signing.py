@@ -65,9 +65,9 @@ def policy_text(origin: str, seq: int, policy: BudgetPolicy) -> bytes:
     return _text("fedcredit/ledger/policy/1", origin, str(seq), name)
 
 
-def approval_text(origin: str, seq: int, plan: str) -> bytes:
-    """What the officer signs to approve a plan, by its digest, hex."""
-    return _text("fedcredit/ledger/approve/1", origin, str(seq), plan)
+def approval_text(origin: str, plan: str) -> bytes:
+    """What the officer signs to approve a plan, by its digest, hex; in a ledger once."""
+    return _text("fedcredit/ledger/approve/1", origin, plan)
 
 
 def rotation_text(origin: str, seq: int, key: str) -> bytes:
@@ -88,13 +88,13 @@ def check_genesis(entry: Genesis) -> None:
         raise _unsigned("genesis", "its root")
 
 
-def check_approval(entry: Approve, genesis: Genesis, seq: int) -> None:
+def check_approval(entry: Approve, genesis: Genesis) -> None:
     """Refuse an approval in the officer's name that the officer has not signed.
 
     Raises:
         IntegrityError: the signature is not what it should be.
     """
-    text = approval_text(genesis.origin, seq, entry.plan)
+    text = approval_text(genesis.origin, entry.plan)
     if (entry.by == "officer" or entry.second) and not _signed(genesis.officer, entry.second, text):
         raise _unsigned("approve", "the officer")
 

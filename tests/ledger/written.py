@@ -207,7 +207,7 @@ class Writer:
         return self.add("plan", **{**fields, **changes})
 
     def approve(self, by: str = "policy", plan: str = PLAN) -> int:
-        words = ("fedcredit/ledger/approve/1", self.origin, len(self.lines), plan)
+        words = ("fedcredit/ledger/approve/1", self.origin, plan)
         second = self.sign(self.officer, *words) if by == "officer" else ""
         return self.add("approve", plan=plan, by=by, note="", second=second)
 
