@@ -282,3 +282,17 @@ def test_witnesses_of_the_next_policy_are_known_from_its_entry_on() -> None:
     writer.charge(4)
     writer.release(4)
     assert judge(writer)["exit"] == 0
+
+
+@pytest.mark.parametrize("own", [FIRST, "bank-a root", "bank-a officer"])
+def test_a_ledger_does_not_witness_itself(own: str) -> None:
+    witnesses = [
+        {"key": verifier_key(own, "bank-z.example/witness"), "role": "institution"},
+        {"key": verifier_key("bank-b"), "role": "institution"},
+    ]
+    writer = Writer()
+    writer.genesis(policy(witnesses=witnesses))
+    broken(writer, 0, 1, "has a key of the ledger itself")
+    writer = story()
+    writer.change(policy(witnesses=witnesses), officer=True)
+    broken(writer, 20, 1, "has a key of the ledger itself")
