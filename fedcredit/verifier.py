@@ -50,7 +50,7 @@ __all__ = [
     "Book", "Broken", "Checked", "Entry", "Event", "Note", "Plan", "Policy", "Shape", "Source",
     "Sums", "Together", "Tree", "Trust", "UsageProblem", "check_note", "cross_check",
     "epsilon_of", "event_cost", "key_id", "ledger_findings", "main", "notes_of", "persons",
-    "read_entry", "read_ledger", "second_opinion", "signed", "sources_of", "verify",
+    "read_entry", "read_ledger", "refuse_small", "second_opinion", "signed", "sources_of", "verify",
 ]  # fmt: skip
 
 FORMAT: Final = "fedcredit/ledger/1"
@@ -442,6 +442,7 @@ def _witnesses(rows: object) -> dict[KeyId, tuple[bytes, str]]:
         if row["role"] not in ("institution", "coordinator", "regulator"):
             raise Broken("a witness's role is none of institution, coordinator, regulator")
         name, public = _verifier_key(row["key"])
+        refuse_small(public.hex())
         found[name, key_id(name, 4, public)] = public, row["role"]
     if len({public for public, _ in found.values()}) != len(rows):
         raise Broken("a witness is named twice")  # or one key under two names: it would count twice
@@ -529,6 +530,18 @@ def _note(lines: Sequence[str], signatures: Sequence[str]) -> Note:
     body = "".join(lines[:3])
     text = "".join([*lines, *signatures])
     return Note(origin, int(size), data, body.encode(), tuple(found), text)
+
+
+_PRIME: Final = 2**255 - 19
+_ORDER_8: Final = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+_SMALL: Final = {0, 1, _PRIME - 1, _ORDER_8, _PRIME - _ORDER_8}
+
+
+def refuse_small(*keys: str) -> None:
+    """Refuse keys (hex) of small order: under those anybody can sign."""
+    for key in keys:
+        if (int.from_bytes(bytes.fromhex(key), "little") & (2**255 - 1)) % _PRIME in _SMALL:
+            raise Broken("a key of small order: anybody could sign in its name")
 
 
 @lru_cache(maxsize=4096)
@@ -752,6 +765,7 @@ def _genesis(book: Book, e: Entry) -> str:
         raise Broken("the origin or the institution has a name that cannot be one")
     if len({texts["root"], texts["officer"], texts["key"]}) != 3:
         raise Broken("root, officer and key are not three different keys")
+    refuse_small(texts["root"], texts["officer"], texts["key"])
     pinned = book.trust.roots.get(texts["origin"])
     if book.trust.roots and pinned != texts["root"]:
         found = "another root than the trust file names" if pinned else "an origin not in it"
@@ -958,6 +972,7 @@ def _key_rotate(book: Book, e: Entry) -> str:
     key, old, root = e.texts["key"], e.texts["old"], e.texts["root"]
     used = {one for one, _ in book.keys} | {book.first["root"], book.first["officer"]}
     words = ("fedcredit/ledger/rotate/1", book.first["origin"], e.seq, key)
+    refuse_small(key)
     if key in used:
         raise Broken("a key that was used before")
     if not old and not root:
