@@ -47,37 +47,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 __all__ = [
-    "Book",
-    "Broken",
-    "Checked",
-    "Entry",
-    "Event",
-    "Note",
-    "Plan",
-    "Policy",
-    "Shape",
-    "Source",
-    "Sums",
-    "Together",
-    "Tree",
-    "Trust",
-    "UsageProblem",
-    "check_note",
-    "cross_check",
-    "epsilon_of",
-    "event_cost",
-    "key_id",
-    "ledger_findings",
-    "main",
-    "notes_of",
-    "persons",
-    "read_entry",
-    "read_ledger",
-    "second_opinion",
-    "signed",
-    "sources_of",
-    "verify",
-]
+    "Book", "Broken", "Checked", "Entry", "Event", "Note", "Plan", "Policy", "Shape", "Source",
+    "Sums", "Together", "Tree", "Trust", "UsageProblem", "check_note", "cross_check",
+    "epsilon_of", "event_cost", "key_id", "ledger_findings", "main", "notes_of", "persons",
+    "read_entry", "read_ledger", "refuse_small", "second_opinion", "signed", "sources_of", "verify",
+]  # fmt: skip
 
 FORMAT: Final = "fedcredit/ledger/1"
 MOST_LEDGERS: Final = 1000
@@ -293,6 +267,11 @@ class Entry(NamedTuple):
         """Round and attempt."""
         return self.numbers["round"], self.numbers["attempt"]
 
+    @property
+    def label(self) -> str:
+        """The turn, for people."""
+        return f"round {self.numbers['round']}, attempt {self.numbers['attempt']}"
+
 
 def _parsed(line: bytes) -> dict[str, object]:
     """Read a line without its newline, and refuse it unless writing it again gives the same."""
@@ -323,11 +302,8 @@ def read_entry(line: bytes, seq: int, prev: str) -> Entry:
     texts = {key: value for key, value in table.items() if type(value) is str}
     numbers = {key: value for key, value in table.items() if type(value) is int}
     rest = table.keys() - texts.keys() - numbers.keys()
-    if (
-        texts.keys() != shape.texts
-        or numbers.keys() != shape.numbers
-        or rest != {shape.table} - {""}
-    ):
+    found = frozenset(texts), frozenset(numbers), frozenset(rest)
+    if found != (shape.texts, shape.numbers, frozenset({shape.table} - {""})):
         raise Broken(f"not the keys and kinds of value that a {kind} has")
     if min(numbers.values()) < 0 or max(numbers.values()) > MOST_INTEGER:
         raise Broken("an integer is not from 0 to 2^53 - 1")
@@ -343,11 +319,9 @@ def read_entry(line: bytes, seq: int, prev: str) -> Entry:
         raise Broken("prev is not the digest of the line before")
     _check_time(texts["time"])
     event = _event(table["event"]) if shape.table == "event" else None
-    policy = (
-        Policy.read(table["policy"], bare=texts.get("role") == "coordinator")
-        if shape.table == "policy"
-        else None
-    )
+    policy, bare = None, texts.get("role") == "coordinator"
+    if shape.table == "policy":
+        policy = Policy.read(table["policy"], bare=bare)
     return Entry(kind, seq, texts["time"], texts, numbers, event, policy)
 
 
@@ -468,6 +442,7 @@ def _witnesses(rows: object) -> dict[KeyId, tuple[bytes, str]]:
         if row["role"] not in ("institution", "coordinator", "regulator"):
             raise Broken("a witness's role is none of institution, coordinator, regulator")
         name, public = _verifier_key(row["key"])
+        refuse_small(public.hex())
         found[name, key_id(name, 4, public)] = public, row["role"]
     if len({public for public, _ in found.values()}) != len(rows):
         raise Broken("a witness is named twice")  # or one key under two names: it would count twice
@@ -555,6 +530,18 @@ def _note(lines: Sequence[str], signatures: Sequence[str]) -> Note:
     body = "".join(lines[:3])
     text = "".join([*lines, *signatures])
     return Note(origin, int(size), data, body.encode(), tuple(found), text)
+
+
+_PRIME: Final = 2**255 - 19
+_ORDER_8: Final = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+_SMALL: Final = {0, 1, _PRIME - 1, _ORDER_8, _PRIME - _ORDER_8}
+
+
+def refuse_small(*keys: str) -> None:
+    """Refuse keys (hex) of small order: under those anybody can sign."""
+    for key in keys:
+        if (int.from_bytes(bytes.fromhex(key), "little") & (2**255 - 1)) % _PRIME in _SMALL:
+            raise Broken("a key of small order: anybody could sign in its name")
 
 
 @lru_cache(maxsize=4096)
@@ -778,6 +765,7 @@ def _genesis(book: Book, e: Entry) -> str:
         raise Broken("the origin or the institution has a name that cannot be one")
     if len({texts["root"], texts["officer"], texts["key"]}) != 3:
         raise Broken("root, officer and key are not three different keys")
+    refuse_small(texts["root"], texts["officer"], texts["key"])
     pinned = book.trust.roots.get(texts["origin"])
     if book.trust.roots and pinned != texts["root"]:
         found = "another root than the trust file names" if pinned else "an origin not in it"
@@ -785,7 +773,8 @@ def _genesis(book: Book, e: Entry) -> str:
     words = ("fedcredit/ledger/grant/1", texts["origin"], texts["key"], texts["officer"])
     _check_signed(texts["root"], texts["grant"], words, "root's grant")
     book.keys.append((texts["key"], 0))
-    book.known |= book.trust.witnesses | book.rules.witnesses
+    book.known |= book.trust.witnesses
+    _check_witnesses(book, e, book.rules)
     return f"the ledger of {texts['institution']} begins"
 
 
@@ -794,6 +783,14 @@ def _check_signed(public: str, signature: str, words: Sequence[object], whose: s
     text = "".join(f"{word}\n" for word in words).encode()
     if not signed(bytes.fromhex(public), bytes.fromhex(signature), text):
         raise Broken(f"{whose}: the signature is not good")
+
+
+def _check_witnesses(book: Book, e: Entry, policy: Policy) -> None:
+    """From here on these are known; none of them is the ledger's own key under another name."""
+    book.known |= policy.witnesses
+    own = {key for key, _ in book.keys} | {book.first["root"], book.first["officer"]}
+    if own & {public.hex() for public, _ in policy.witnesses.values()}:
+        book.breaks(e, "one of its witnesses has a key of the ledger itself")
 
 
 def _plan(book: Book, e: Entry) -> str:
@@ -857,7 +854,7 @@ def _charge(book: Book, e: Entry) -> str:
         _check_turn(book, e, plan, event)
     if not book.rules.begins <= e.time[:10] < book.rules.ends:
         book.breaks(e, f"its date is outside {book.rules.begins} to {book.rules.ends}")
-    return f"round {e.turn[0]}, attempt {e.turn[1]} is charged: {cost} (alone {alone}) of 1e-9 rho"
+    return f"{e.label} is charged: {cost} (alone {alone}) of 1e-9 rho"
 
 
 def _check_caps(book: Book, e: Entry) -> None:
@@ -874,9 +871,8 @@ def _check_turn(book: Book, e: Entry, plan: Plan, event: Event) -> None:
     if not plan.approved_by:
         book.breaks(e, "its plan is not approved")
     if e.turn <= plan.last:
-        book.breaks(
-            e, f"this turn does not come after round {plan.last[0]}, attempt {plan.last[1]}"
-        )
+        last = f"round {plan.last[0]}, attempt {plan.last[1]}"
+        book.breaks(e, f"this turn does not come after {last}")
     if e.turn[0] > plan.last[0]:
         plan.earlier_attempts += plan.last[1]
     plan.last = max(plan.last, e.turn)
@@ -914,13 +910,13 @@ def _release(book: Book, e: Entry) -> str:
             plan.waiting[e.turn] = "release"
         if book.keep:
             book.releases[e.texts["plan"], e.turn] = e.texts["reply"]
-    return f"round {e.turn[0]}, attempt {e.turn[1]} may leave"
+    return f"{e.label} may leave"
 
 
 def _burn(book: Book, e: Entry) -> str:
     """A charge whose answer never left; it stays paid."""
     _closes(book, e)
-    return f"round {e.turn[0]}, attempt {e.turn[1]} is burned: {e.texts['why']}"
+    return f"{e.label} is burned: {e.texts['why']}"
 
 
 def _step(book: Book, e: Entry) -> str:
@@ -934,14 +930,14 @@ def _step(book: Book, e: Entry) -> str:
     else:
         plan.waiting[e.turn] = e.kind
     said = "agrees on who stayed" if e.kind == "agree" else "reveals shares"
-    return f"round {e.turn[0]}, attempt {e.turn[1]}: {said}"
+    return f"{e.label}: {said}"
 
 
 def _refuse(_: Book, e: Entry) -> str:
     """A question that was not answered."""
     if e.texts["why"] not in REASONS:
         raise Broken(f"why is none of {', '.join(REASONS)}")
-    return f"round {e.turn[0]}, attempt {e.turn[1]} is refused: {e.texts['why']}"
+    return f"{e.label} is refused: {e.texts['why']}"
 
 
 def _policy_change(book: Book, e: Entry) -> str:
@@ -970,7 +966,7 @@ def _policy_change(book: Book, e: Entry) -> str:
         book.spent = Sums()
         book.events.clear()
     book.policy = new
-    book.known |= new.witnesses
+    _check_witnesses(book, e, new)
     return f"the policy changes: {why or 'nothing is allowed that was not'}"
 
 
@@ -979,6 +975,7 @@ def _key_rotate(book: Book, e: Entry) -> str:
     key, old, root = e.texts["key"], e.texts["old"], e.texts["root"]
     used = {one for one, _ in book.keys} | {book.first["root"], book.first["officer"]}
     words = ("fedcredit/ledger/rotate/1", book.first["origin"], e.seq, key)
+    refuse_small(key)
     if key in used:
         raise Broken("a key that was used before")
     if not old and not root:
@@ -1009,7 +1006,7 @@ def _receipt(book: Book, e: Entry) -> str:
     else:
         plan.receipts[e.turn].add(who)
     book.receipts[who, e.texts["plan"], e.turn] = e.seq, e.texts["reply"]
-    return f"round {e.turn[0]}, attempt {e.turn[1]}: received from {who}"
+    return f"{e.label}: received from {who}"
 
 
 def _close(book: Book, e: Entry) -> str:
@@ -1023,7 +1020,7 @@ def _close(book: Book, e: Entry) -> str:
         plan.closed.add(e.turn)
         if e.numbers["survivors"] > len(plan.receipts.pop(e.turn, ())):
             book.breaks(e, "more survivors than receipts")
-    return f"round {e.turn[0]}, attempt {e.turn[1]} is {e.texts['outcome']}"
+    return f"{e.label} is {e.texts['outcome']}"
 
 
 RULES: Final[dict[str, Callable[[Book, Entry], str]]] = {
@@ -1133,13 +1130,8 @@ def second_opinion(book: Book, seq: int, *, at_head: bool) -> None:
     delta, events = book.rules.delta, book.events.total()
     cost = book.spent.record()[0]
     ours = epsilon_of(cost, delta)
-    row: dict[str, object] = {
-        "at": seq,
-        "events": events,
-        "epsilon": ours,
-        "rdp": None,
-        "pld": None,
-    }
+    row: dict[str, object] = {"at": seq, "events": events, "epsilon": ours}
+    row |= {"rdp": None, "pld": None}
     book.recompute.append(row)
     many = len(book.events) > MOST_DISTINCT
     if not events or many or ours > 100 or _version("dp-accounting") is None:
@@ -1181,7 +1173,8 @@ def read_ledger(source: Source, book: Book) -> None:
             _read(source, book, lines, notes_of(file))
         book.whole = True
     except Broken as problem:
-        book.problem("evidence", book.at, f"line {book.at + 1}: {problem}")
+        place = "" if str(problem).startswith(NOTES) else f"line {book.at + 1}: "
+        book.problem("evidence", book.at, f"{place}{problem}")
     except OSError as problem:
         raise UsageProblem(f"{source.where} cannot be read ({problem.strerror})") from None
     if book.whole and book.first["role"] == "institution":
@@ -1205,9 +1198,7 @@ def _read(source: Source, book: Book, lines: BinaryIO, notes: Iterator[Note]) ->
             book.entries.append({**row, "leaf": leaf.hexdigest()})
         book.tree.add(leaf.digest())
         if seq + 1 in book.saved and book.saved.pop(seq + 1) != {book.tree.root()}:
-            raise Broken(
-                f"another root than the checkpoint of size {seq + 1} that was saved earlier"
-            )
+            raise Broken(f"another root than the checkpoint of size {seq + 1} saved earlier")
         while note is not None and note.size == seq + 1:
             check_note(book, note)
             note = next(notes, None)
@@ -1348,7 +1339,7 @@ def cross_check(books: Sequence[Book]) -> Together:
             label = f"{who}: plan {plan[:12]}, round {turn[0]}, attempt {turn[1]}"
             unmatched.append(label)
             if bank and (bank.whole or left):
-                says = "releases other bytes" if left else "has no such release"
+                says = "releases other bytes" if left else "has no such release (or is older)"
                 book.problem("evidence", seq, f"receipt from {label}: {who}'s own ledger {says}")
     for name, book in banks.items() if coordinators else ():
         for plan, turn in book.releases:

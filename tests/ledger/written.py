@@ -214,9 +214,12 @@ class Writer:
     def charge(self, turn: int = 0, attempt: int = 0, /, **changes: object) -> int:
         done = changes.pop("event", None) or event()
         assert isinstance(done, dict)
+        costs: Table = {}
+        if not {"rho", "rho_local"} <= changes.keys():
+            costs = {"rho": cost_of(done, done["honest"]), "rho_local": cost_of(done, 1)}
         fields = {
             **self.turn(turn, attempt), "request": digest("request", turn, attempt), "event": done,
-            "rho": cost_of(done, done["honest"]), "rho_local": cost_of(done, 1),
+            **costs,
             "software": "fedcredit 0.1.0", "sampler": "discrete-gaussian/1",
         }  # fmt: skip
         return self.add("charge", **{**fields, **changes})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 
 import pytest
@@ -282,3 +284,45 @@ def test_witnesses_of_the_next_policy_are_known_from_its_entry_on() -> None:
     writer.charge(4)
     writer.release(4)
     assert judge(writer)["exit"] == 0
+
+
+@pytest.mark.parametrize("own", [FIRST, "bank-a root", "bank-a officer"])
+def test_a_ledger_does_not_witness_itself(own: str) -> None:
+    witnesses = [
+        {"key": verifier_key(own, "bank-z.example/witness"), "role": "institution"},
+        {"key": verifier_key("bank-b"), "role": "institution"},
+    ]
+    writer = Writer()
+    writer.genesis(policy(witnesses=witnesses))
+    broken(writer, 0, 1, "has a key of the ledger itself")
+    writer = story()
+    writer.change(policy(witnesses=witnesses), officer=True)
+    broken(writer, 20, 1, "has a key of the ledger itself")
+
+
+SMALL = [
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0000000000000000000000000000000000000000000000000000000000000080",
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+]
+
+
+@pytest.mark.parametrize("key", SMALL)
+def test_a_key_under_which_anybody_could_sign_is_refused(key: str) -> None:
+    """Points of order 1, 2, 4 and 8, also in encodings that are not canonical."""
+    for name in ("root", "officer", "key"):
+        writer = Writer()
+        writer.genesis(None, **{name: key})
+        broken(writer, 0, 5, "of small order")
+    public, name = bytes.fromhex(key), "bank-z.example/witness"
+    short = hashlib.sha256(f"{name}\n\4".encode() + public).hexdigest()[:8]
+    coded = base64.b64encode(b"\4" + public).decode()
+    writer = Writer()
+    witness = {"key": f"{name}+{short}+{coded}", "role": "institution"}
+    writer.genesis(policy(quorum=0, beside_coordinator=0, witnesses=[witness]))
+    broken(writer, 0, 5, "of small order")
