@@ -13,16 +13,16 @@ shares that open the sum: the sum is all that they tell it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol, TypeVar, runtime_checkable
 
 from fedcredit.codec import digest
 from fedcredit.errors import PeerError
+from fedcredit.federation.journal import InMemoryJournal, Journal, TurnJournal, TurnResult
 from fedcredit.federation.messages import Heard, Refusal
 from fedcredit.ledger.entries import reply_digest
 from fedcredit.secagg.lanes import Cards
-from fedcredit.secagg.messages import Prepare, encode_request
+from fedcredit.secagg.messages import Agreement, Prepare, encode_request
 from fedcredit.secagg.opening import (
     Opened,
     Opening,
@@ -36,6 +36,7 @@ from fedcredit.secagg.server import (
     Collecting,
     Gathering,
     close,
+    only,
     receive_agreement,
     receive_following,
     receive_package,
@@ -46,7 +47,7 @@ from fedcredit.secagg.server import (
 from fedcredit.secagg.session import Asked, Session, encode_manifest
 from fedcredit.units import InstitutionId
 
-__all__ = ["Transport", "TurnResult", "conduct_turn"]
+__all__ = ["Transport", "conduct_turn"]
 
 _State = TypeVar("_State")
 _TRIES = 2  # a message that was lost is made good by sending the very same bytes once more
@@ -69,29 +70,6 @@ class Transport(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TurnResult:
-    """How a turn ended; all of it is public.
-
-    Attributes:
-        outcome: the sum, or why there is none.
-        answered: whose masked vectors came.
-        troubles: who did not answer, or answered wrongly, each with the reason.
-        following: packages for the next round that rode along, by dealer.
-        cards: that dealers have sent so far in the session; see `secagg.lanes`.
-        transcript: 32 bytes that name the manifest and every upload, as they were signed.
-        replies: by sender, `reply_digest` of the exact bytes of each upload that was taken.
-    """
-
-    outcome: Opened | Aborted
-    answered: tuple[InstitutionId, ...]
-    troubles: Mapping[InstitutionId, str]
-    following: Mapping[InstitutionId, bytes]
-    cards: Mapping[InstitutionId, Cards]
-    transcript: bytes
-    replies: Mapping[InstitutionId, str]
-
-
 def conduct_turn(
     session: Session,
     asked: Asked,
@@ -100,6 +78,7 @@ def conduct_turn(
     ask: Transport,
     deadline_s: float,
     cards: Mapping[InstitutionId, Cards] = MappingProxyType({}),
+    journal: Journal | None = None,
 ) -> TurnResult:
     """Conduct one turn.
 
@@ -111,11 +90,18 @@ def conduct_turn(
         ask: how they are reached.
         deadline_s: seconds they have for each trip.
         cards: from the last turn of the session. Whose are not here is asked for a package.
+        journal: of the study; the turn goes on where it stood there.
 
     Returns:
         The end of the turn. An aborted one has revealed nothing.
     """
-    return _Turn(session, asked, invited, ask, deadline_s).conduct(packages, cards)
+    pages = TurnJournal(journal or InMemoryJournal(), asked.turn)
+    before = pages.result()
+    if before is not None:
+        return before
+    result = _Turn(session, asked, invited, ask, deadline_s, pages).conduct(packages, cards)
+    pages.keep_result(result)
+    return result
 
 
 class _Turn:
@@ -128,7 +114,9 @@ class _Turn:
         invited: tuple[InstitutionId, ...],
         ask: Transport,
         deadline_s: float,
+        pages: TurnJournal,
     ) -> None:
+        self.pages = pages
         self.session, self.asked, self.invited = session, asked, invited
         self.ask, self.deadline_s = ask, deadline_s
         self.troubles: dict[InstitutionId, str] = {}
@@ -139,12 +127,15 @@ class _Turn:
         self, packages: Mapping[InstitutionId, bytes], cards: Mapping[InstitutionId, Cards]
     ) -> TurnResult:
         """All trips, or as many as it takes to see that there will be no sum."""
-        gathering = self._gather(packages, cards)
+        begun_with, known = self.pages.packages()
+        gathering = self._gather(begun_with or packages, known or cards, ask=not begun_with)
         self.cards = gathering.cards
         begun = start(gathering, self.asked)
         if isinstance(begun, Aborted):
             return self._over(begun, None, b"")
         collecting, requests = begun
+        dealt = {name: one.package.encode() for name, one in gathering.packages.items()}
+        self.pages.keep_packages(dealt, gathering.cards)
         collecting = self._trip(
             collecting,
             requests,
@@ -152,6 +143,9 @@ class _Turn:
             taken=lambda state: tuple(state.uploads),
             enough=lambda state: len(state.uploads) >= self.session.threshold,
         )
+        listed = self.pages.survivors()
+        if listed:  # they may have signed this list, and will sign no other
+            collecting = only(collecting, listed)
         silent = set(self.invited) - set(collecting.uploads)
         self.troubles = dict.fromkeys(sorted(silent), "no answer") | self.troubles
         closed = close(collecting)
@@ -164,16 +158,26 @@ class _Turn:
         if isinstance(closed, Aborted):
             return self._over(closed, collecting, b"")
         agreeing, survive = closed
+        if listed not in ((), agreeing.survivors):
+            gone = Aborted("a survivor that others have signed for does not answer any more")
+            return self._over(gone, collecting, b"")
+        self.pages.keep_survivors(agreeing.survivors)
         return self._over(self._open(agreeing, survive), collecting, survive)
 
     def _gather(
-        self, packages: Mapping[InstitutionId, bytes], cards: Mapping[InstitutionId, Cards]
+        self,
+        packages: Mapping[InstitutionId, bytes],
+        cards: Mapping[InstitutionId, Cards],
+        *,
+        ask: bool,
     ) -> Gathering:
-        """Packages that are there, and those of members that have none."""
+        """Packages that are there, and if asked those of members that have none."""
         state = Gathering(self.session, self.asked.turn, cards=cards)
         for name in self.invited:
             if name in packages:
                 state = self._take(state, name, packages[name], receive_following)
+        if not ask:
+            return state
         self.troubles.clear()  # whoever's package was wrong is asked for another
         request = encode_request(Prepare(self.session.digest(), self.asked.turn))
         return self._trip(
@@ -186,9 +190,11 @@ class _Turn:
 
     def _open(self, agreeing: Agreeing, survive: bytes) -> Opened | Aborted:
         """The second and the third trip."""
+        for name, data in self.pages.signed().items():
+            agreeing = self._take(agreeing, name, data, receive_agreement)
         agreeing = self._trip(
             agreeing,
-            dict.fromkeys(agreeing.survivors, survive),
+            {} if agreeing.enough else dict.fromkeys(agreeing.survivors, survive),
             receive_agreement,
             taken=lambda state: tuple(state.signatures),
             enough=lambda state: state.enough,
@@ -198,6 +204,9 @@ class _Turn:
         if isinstance(asked, Aborted):
             return asked
         opening, reveal = asked
+        self.pages.keep_signed(
+            {name: Agreement(one).encode() for name, one in agreeing.signatures.items()}
+        )
         while True:
             before = len(opening.shares) + len(opening.liars)
             opening = self._trip(

@@ -149,7 +149,12 @@ def recorder(ledger: Ledger, plan: StudyPlan) -> Callable[[Progress], None]:
         if not isinstance(event, RoundClosed):
             return
         index = event.number - 1
+        known = ledger.account.plans[entry.plan]
+        if (index, event.attempt) in known.closed:
+            return  # the study goes on after a crash
         for name, reply in event.replies:
+            if ((index, event.attempt), name) in known.receipts:
+                continue
             ledger.write(
                 Receipt(
                     plan=entry.plan,

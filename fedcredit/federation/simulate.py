@@ -15,7 +15,8 @@ from typing import TypeAlias
 
 from fedcredit.codec import digest
 from fedcredit.errors import LocalError, StudyStopped
-from fedcredit.federation.coordinator import Transport, TurnResult, conduct_turn
+from fedcredit.federation.coordinator import Transport, conduct_turn
+from fedcredit.federation.journal import InMemoryJournal, Journal, TurnResult
 from fedcredit.federation.member import Member, answer
 from fedcredit.federation.messages import (
     Answer,
@@ -137,14 +138,21 @@ Study: TypeAlias = Generator[Progress, None, StudyResult]
 _Asking: TypeAlias = Generator[Progress, None, NoisyTotal]
 
 
-def run_study(plan: StudyPlan, learner: Learner, ask: Transport, roster: Roster) -> Study:
-    """Conduct a study.
+def run_study(
+    plan: StudyPlan,
+    learner: Learner,
+    ask: Transport,
+    roster: Roster,
+    journal: Journal | None = None,
+) -> Study:
+    """Conduct a study, or go on with it.
 
     Args:
         plan: what every institution has agreed to.
         learner: the plan's.
         ask: how institutions are reached.
         roster: whose keys count; the institutions' own copies decide, not this one.
+        journal: where the study stands; without one it begins, and a crash ends it.
 
     Yields:
         What happens, before and after every attempt at a round.
@@ -157,7 +165,7 @@ def run_study(plan: StudyPlan, learner: Learner, ask: Transport, roster: Roster)
         LocalError: the learner is not the plan's.
     """
     _check_learner(plan, learner)
-    diary = _Diary(plan, ask, roster)
+    diary = _Diary(plan, ask, roster, journal or InMemoryJournal())
     training = [one for one in plan.rounds if one.part == "train"]
     program = learner.start(
         plan.schema, bytes.fromhex(plan.seed), plan.noise_levels[: len(training)]
@@ -217,8 +225,9 @@ def plain_calls(members: Mapping[InstitutionId, Member]) -> Transport:
 class _Diary:
     """What has happened so far; the one thing in a study that changes."""
 
-    def __init__(self, plan: StudyPlan, ask: Transport, roster: Roster) -> None:
+    def __init__(self, plan: StudyPlan, ask: Transport, roster: Roster, journal: Journal) -> None:
         self.plan = plan
+        self.journal = journal
         self.ask = ask
         self.session = session_of(plan, roster)
         self.invited = plan.institutions
@@ -253,6 +262,7 @@ class _Diary:
                 self.ask,
                 plan.deadline_s,
                 self.cards,
+                self.journal,
             )
             self.cards = turn.cards
             yield self._note(turn, index, attempt)

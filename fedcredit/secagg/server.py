@@ -55,6 +55,7 @@ __all__ = [
     "Collecting",
     "Gathering",
     "close",
+    "only",
     "receive_agreement",
     "receive_following",
     "receive_package",
@@ -322,6 +323,12 @@ def close(state: Collecting) -> tuple[Agreeing, bytes] | Aborted:
     light = {name: replace(upload, vector=b"") for name, upload in state.uploads.items()}
     state = replace(state, uploads=MappingProxyType(light))
     return Agreeing(state, survivors, signed, masked), encode_request(message)
+
+
+def only(state: Collecting, names: Collection[InstitutionId]) -> Collecting:
+    """With the uploads of these members alone."""
+    kept = {name: upload for name, upload in state.uploads.items() if name in names}
+    return replace(state, uploads=MappingProxyType(kept))
 
 
 def unaltered(state: Collecting) -> Collecting:

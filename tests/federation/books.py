@@ -45,6 +45,7 @@ class MemoryBook(Ledger):
         store: Store | None = None,
         policy: BudgetPolicy | None = None,
         cosign: Cosign = no_witnesses,
+        role: str = "institution",
     ) -> None:
         self.store = InMemoryStore() if store is None else store
         if not self.store.lines():
@@ -55,6 +56,7 @@ class MemoryBook(Ledger):
                 now,
                 origin="test.example/bank",
                 institution="bank",
+                role=role,
             )
         super().__init__(self.store, ROLES.key, cosign, now)
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedcredit.federation.coordinator import Transport, TurnResult, conduct_turn
+from fedcredit.federation.coordinator import Transport, conduct_turn
+from fedcredit.federation.journal import TurnResult
 from fedcredit.federation.member import Member
 from fedcredit.federation.messages import Answer, Heard, Refusal
 from fedcredit.federation.simulate import plain_calls
