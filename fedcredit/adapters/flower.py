@@ -29,7 +29,7 @@ from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
 from fedcredit.adapters.system import Clock, StandingClock, SystemClock
-from fedcredit.errors import FedCreditError, UnreachableError
+from fedcredit.errors import FedCreditError, PeerError, UnreachableError
 from fedcredit.federation.coordinator import Transport
 from fedcredit.federation.member import Member, answer
 from fedcredit.federation.messages import Answer, Heard, Refusal, refusal_of
@@ -47,8 +47,10 @@ from fedcredit.units import InstitutionId
 __all__ = [
     "Conduct",
     "LocalGrid",
+    "MemberOf",
     "Network",
     "NodeConfig",
+    "answer_message",
     "calm",
     "client_app",
     "run_in_process",
@@ -56,7 +58,13 @@ __all__ = [
 ]
 
 NodeConfig: TypeAlias = Mapping[str, UserConfigValue]
-Conduct: TypeAlias = Callable[[Transport, NodeConfig], None]
+Conduct: TypeAlias = Callable[[Callable[[bytes], Transport], NodeConfig], None]
+"""Conducts a study: is given what makes a transport from a plan's digest, and a run's
+configuration."""
+
+MemberOf: TypeAlias = Callable[[NodeConfig, bytes], Member]
+"""Finds a node's member from the node's own configuration and the digest of a plan."""
+
 Node: TypeAlias = Callable[[Message], Message]
 Network: TypeAlias = Callable[[Message, Node], Iterable[tuple[float, Message]]]
 
@@ -65,14 +73,33 @@ _HELLO: Final = "query.hello"
 _TURN: Final = "train.turn"
 _LOG: Final = logging.getLogger("fedcredit.node")
 _HELLO_S: Final = 120.0  # nodes of a machine that is busy starting them
+_DIGEST_BYTES: Final = 32
 _POLL_S: Final = 0.3  # a SuperLink with a database takes about that long for a poll
 
 
-def client_app(member_of: Callable[[NodeConfig], Member]) -> ClientApp:
+def answer_message(kind: str, data: bytes, member_of: Callable[[bytes], Member]) -> bytes:
+    """What a node says to one message: a plan's digest, and for a turn the request after it.
+
+    Args:
+        kind: ``query.hello`` or ``train.turn``.
+        data: of the message.
+        member_of: finds the member of a plan, by its digest.
+
+    Raises:
+        PeerError: it is no message, or the plan is not one that we take part in.
+    """
+    digest, request = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+    if kind not in (_HELLO, _TURN) or len(digest) != _DIGEST_BYTES:
+        raise PeerError("a message does not have the form of one", remedy="drop it")
+    member = member_of(digest)
+    return member.identity.name.encode() if kind == _HELLO else answer(member, request)
+
+
+def client_app(member_of: MemberOf) -> ClientApp:
     """The app of an institution's node.
 
     Args:
-        member_of: finds the node's member from the node's own configuration.
+        member_of: finds the node's member.
 
     Returns:
         An app that says who it is and answers every step of secure aggregation. Whatever
@@ -83,11 +110,18 @@ def client_app(member_of: Callable[[NodeConfig], Member]) -> ClientApp:
 
     @app.query("hello")
     def hello(message: Message, context: Context) -> Message:
-        return _guarded(message, lambda _: member_of(context.node_config).identity.name.encode())
+        return reply(_HELLO, message, context)
 
     @app.train("turn")
     def ask(message: Message, context: Context) -> Message:
-        return _guarded(message, lambda data: answer(member_of(context.node_config), data))
+        return reply(_TURN, message, context)
+
+    def reply(kind: str, message: Message, context: Context) -> Message:
+        config = context.node_config
+        return _guarded(
+            message,
+            lambda data: answer_message(kind, data, lambda plan: member_of(config, plan)),
+        )
 
     return app
 
@@ -96,8 +130,7 @@ def server_app(conduct: Conduct, clock: Clock | None = None) -> ServerApp:
     """The app of the coordinator.
 
     Args:
-        conduct: is given a transport to the nodes and the run's configuration, and does
-            all there is to do with them.
+        conduct: does all there is to do.
         clock: to wait for answers by; the machine's own unless said otherwise.
 
     Returns:
@@ -107,7 +140,8 @@ def server_app(conduct: Conduct, clock: Clock | None = None) -> ServerApp:
 
     @app.main()
     def main(grid: Grid, context: Context) -> None:
-        conduct(_Courier(grid, clock or SystemClock()).ask, context.run_config)
+        waiting = clock or SystemClock()
+        conduct(lambda plan: _Courier(grid, waiting, plan).ask, context.run_config)
 
     return app
 
@@ -141,12 +175,12 @@ def run_in_process(
     """
     results: list[StudyResult] = []
 
-    def conduct(ask: Transport, _: NodeConfig) -> None:
-        results.append(finish(run_study(plan, learner, ask, roster), watch))
+    def conduct(reach: Callable[[bytes], Transport], _: NodeConfig) -> None:
+        results.append(finish(run_study(plan, learner, reach(plan.digest()), roster), watch))
 
     clock = StandingClock()
     nodes: list[NodeConfig] = [{"institution": name} for name in plan.institutions]
-    app = client_app(lambda config: members[InstitutionId(str(config["institution"]))])
+    app = client_app(lambda config, _: members[InstitutionId(str(config["institution"]))])
     grid = LocalGrid(app, nodes, clock=clock, network=network or calm, workers=workers)
     server_app(conduct, clock)(grid, grid.context)
     (result,) = results
@@ -275,7 +309,8 @@ class LocalGrid(Grid):
 class _Courier:
     """Carries questions over a grid to institutions, whose nodes it has found by asking."""
 
-    def __init__(self, grid: Grid, clock: Clock) -> None:
+    def __init__(self, grid: Grid, clock: Clock, plan: bytes) -> None:
+        self._plan = plan
         self._grid = grid
         self._clock = clock
         self._nodes: dict[InstitutionId, int] = {}
@@ -286,7 +321,7 @@ class _Courier:
         """See `Transport`."""
         self._find(requests, deadline_s)
         names = {node: name for name, node in self._nodes.items() if name in requests}
-        sent = {node: requests[names[node]] for node in sorted(names)}
+        sent = {node: self._plan + requests[names[node]] for node in sorted(names)}
         for node, reply in self._exchange(_TURN, sent, deadline_s):
             if reply.has_error():
                 yield Refusal(names[node], str(reply.error.reason or "node unavailable"))
@@ -307,7 +342,7 @@ class _Courier:
         while not wanted <= set(self._nodes):
             new = sorted(set(self._grid.get_node_ids()) - greeted)
             greeted |= set(new)
-            hellos = [Message(_record(b""), node, _HELLO, ttl=_HELLO_S) for node in new]
+            hellos = [Message(_record(self._plan), node, _HELLO, ttl=_HELLO_S) for node in new]
             self._asked |= dict(zip(self._grid.push_messages(hellos), new, strict=False))
             for reply in self._grid.pull_messages(sorted(self._asked)):
                 node = self._asked.pop(reply.metadata.reply_to_message_id)

@@ -3,7 +3,7 @@
     institution: node.toml  policy.toml  schema.toml  plan.json  roster.json  identity.json
                  keys/ledger.key  ledger/  vault/
     coordinator: policy.toml  schema.toml  plan.json  roster.json  keys/ledger.key  ledger/
-                 run/ (made when the study is done)
+                 journal/  run/ (made when the study is done)
 
 A node's configuration names its folder and nothing else, since Flower shows it to whoever
 looks at the machine. The plan was put there by a person who agreed to it: an institution
@@ -13,6 +13,7 @@ takes part in no other study.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -21,6 +22,7 @@ from typing import Final
 
 from fedcredit.adapters.disk import write_folder
 from fedcredit.adapters.flower import NodeConfig
+from fedcredit.adapters.journal import DiskJournal
 from fedcredit.adapters.keyring import read_identity, read_roster
 from fedcredit.adapters.ledgers import open_ledger
 from fedcredit.adapters.policies import read_coordinator, read_policy
@@ -29,7 +31,7 @@ from fedcredit.adapters.tables import open_table
 from fedcredit.adapters.vault import DiskVault
 from fedcredit.data.schema import Schema, read_schema
 from fedcredit.data.strict import build, parse_toml
-from fedcredit.errors import ConfigError
+from fedcredit.errors import ConfigError, PeerError
 from fedcredit.federation.coordinator import Transport
 from fedcredit.federation.institution import Institution
 from fedcredit.federation.ledgers import recorder
@@ -71,8 +73,12 @@ class OpenFolders:
         self._open: dict[Path, Member] = {}
         self._held = ExitStack()  # the ledgers' locks
 
-    def __call__(self, config: NodeConfig) -> Member:
+    def __call__(self, config: NodeConfig, plan: bytes) -> Member:
         """The member whose ``folder`` a node's configuration names.
+
+        Args:
+            config: of the node.
+            plan: digest of the plan that the coordinator speaks of.
 
         Raises:
             ConfigError: there is no such folder, or a file of it is missing or wrong.
@@ -85,7 +91,13 @@ class OpenFolders:
         folder = _folder(config)
         if folder not in self._open:
             self._open[folder] = self._member(folder)
-        return self._open[folder]
+        member = self._open[folder]
+        if member.institution.plan.digest() != plan:
+            raise PeerError(
+                "a message of another plan than ours",
+                remedy="have both sides load the same plan",
+            )
+        return member
 
     def close(self) -> None:
         """Give every ledger back."""
@@ -132,11 +144,11 @@ def read_node(folder: Path) -> NodeFile:
     return build(NodeFile, parse_toml(_text(folder, "node.toml"), where), where)
 
 
-def conduct_folder(ask: Transport, config: NodeConfig) -> None:
-    """Conduct the study in the ``folder`` that a run's configuration names.
+def conduct_folder(reach: Callable[[bytes], Transport], config: NodeConfig) -> None:
+    """Conduct the study in the ``folder`` that a run's configuration names, or go on with it.
 
     Args:
-        ask: how institutions are reached.
+        reach: makes a transport to institutions from the plan's digest.
         config: the run's configuration.
 
     Raises:
@@ -151,6 +163,7 @@ def conduct_folder(ask: Transport, config: NodeConfig) -> None:
         )
     roster = read_roster(folder / "roster.json").roster
     written = read_coordinator(folder / "policy.toml")
+    ask, journal = reach(plan.digest()), DiskJournal(folder / "journal")
     with open_ledger(folder, written) as ledger:
         record = recorder(ledger, plan)
 
@@ -159,7 +172,7 @@ def conduct_folder(ask: Transport, config: NodeConfig) -> None:
             record(event)
             _say(event)
 
-        result = finish(run_study(plan, learner_named(plan.learner), ask, roster), note)
+        result = finish(run_study(plan, learner_named(plan.learner), ask, roster, journal), note)
     findings = findings_of(
         result,
         release_model(result),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 
 import pytest
@@ -19,6 +19,7 @@ from fedcredit.adapters.flower import (
     LocalGrid,
     Network,
     Node,
+    NodeConfig,
     calm,
     client_app,
     run_in_process,
@@ -28,6 +29,7 @@ from fedcredit.adapters.system import StandingClock
 from fedcredit.codec import encode
 from fedcredit.data.records import Records
 from fedcredit.errors import StudyStopped, UnreachableError
+from fedcredit.federation.coordinator import Transport
 from fedcredit.federation.member import Member
 from fedcredit.federation.messages import Answer, Heard, Refusal
 from fedcredit.federation.plan import StudyPlan
@@ -76,6 +78,8 @@ def starts(message: Message) -> bool:
     record = message.content["fedcredit"]
     assert isinstance(record, ConfigRecord)
     data = record["bytes"]
+    assert isinstance(data, bytes)
+    data = data[32:]  # after the digest of the plan
     assert isinstance(data, bytes)
     return isinstance(decode_request(data), Start)
 
@@ -150,8 +154,8 @@ def test_institutions_may_answer_side_by_side() -> None:
 
 
 def test_the_apps_are_flowers_own() -> None:
-    assert isinstance(client_app(lambda _: Party()()), ClientApp)
-    assert isinstance(server_app(lambda ask, config: None), ServerApp)
+    assert isinstance(client_app(lambda *_: Party()()), ClientApp)
+    assert isinstance(server_app(lambda reach, config: None), ServerApp)
 
 
 def test_the_coordinator_is_given_the_runs_configuration() -> None:
@@ -334,22 +338,24 @@ def asked(app: ClientApp, names: list[str], members: tuple[InstitutionId, ...]) 
     heard: list[Heard] = []
     clock = StandingClock()
     grid = LocalGrid(app, [{"institution": name} for name in names], clock=clock)
-    server_app(lambda ask, _: heard.extend(ask(dict.fromkeys(members, b"question"), 60.0)), clock)(
-        grid, grid.context
-    )
+
+    def conduct(reach: Callable[[bytes], Transport], _: NodeConfig) -> None:
+        heard.extend(reach(bytes(32))(dict.fromkeys(members, b"question"), 60.0))
+
+    server_app(conduct, clock)(grid, grid.context)
     return heard
 
 
 def test_a_node_that_is_not_there_is_not_heard() -> None:
     """Nor does one answer that was not asked."""
     study = plan()
-    app = client_app(lambda config: Party(study, InstitutionId(str(config["institution"])))())
+    app = client_app(lambda config, _: Party(study, InstitutionId(str(config["institution"])))())
     heard = asked(app, [*NAMES[:2], "stranger"], NAMES[1:3])
     assert heard == [Refusal(NAMES[1], "PeerError")]
 
 
 def test_two_nodes_may_not_be_one_institution() -> None:
-    app = client_app(lambda _: Party()())
+    app = client_app(lambda *_: Party()())
     with pytest.raises(UnreachableError, match="two nodes say that they are 'bank-a'"):
         asked(app, ["one", "two"], NAMES[:1])
 
@@ -368,4 +374,6 @@ def test_bytes_go_through_as_they_are() -> None:
         assert list(message.content) == ["fedcredit"]
         return Message(message.content, reply_to=message)
 
-    assert asked(app, list(NAMES), NAMES) == [Answer(name, b"question") for name in NAMES]
+    assert asked(app, list(NAMES), NAMES) == [
+        Answer(name, bytes(32) + b"question") for name in NAMES
+    ]

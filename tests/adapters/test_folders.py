@@ -37,6 +37,8 @@ from fedcredit.units import InstitutionId
 from tests.adapters.founded import found, found_centre
 from tests.federation.made import NAMES, SCHEMA, keys, plan, roster
 
+DIGEST = plan("scorecard", retries=0).digest()
+
 
 def table(rows: int, seed: int) -> str:
     generator = np.random.default_rng(seed)
@@ -130,10 +132,15 @@ def test_a_study_runs_from_folders_alone(
 
 def test_an_institution_is_opened_once(bank: Path, folders: OpenFolders) -> None:
     """Its table is read once, and its book has one writer."""
-    first = folders({"folder": str(bank)})
-    assert folders({"folder": str(bank)}) is first
+    first = folders({"folder": str(bank)}, DIGEST)
+    assert folders({"folder": str(bank)}, DIGEST) is first
     with pytest.raises(LocalError, match="open in another"):
-        OpenFolders()({"folder": str(bank)})
+        OpenFolders()({"folder": str(bank)}, DIGEST)
+
+
+def test_a_message_of_another_plan_is_refused(bank: Path, folders: OpenFolders) -> None:
+    with pytest.raises(PeerError, match="another plan"):
+        folders({"folder": str(bank)}, bytes(32))
 
 
 def test_a_plan_beyond_the_allowance_is_refused(bank: Path, folders: OpenFolders) -> None:
@@ -141,7 +148,7 @@ def test_a_plan_beyond_the_allowance_is_refused(bank: Path, folders: OpenFolders
         shutil.rmtree(bank / name)
     found(bank, NAMES[0], epsilon=0.9, automatic=0.9)
     with pytest.raises(BudgetExceeded):
-        folders({"folder": str(bank)})
+        folders({"folder": str(bank)}, DIGEST)
 
 
 def test_a_plan_that_nobody_has_approved_waits(bank: Path, folders: OpenFolders) -> None:
@@ -150,9 +157,9 @@ def test_a_plan_that_nobody_has_approved_waits(bank: Path, folders: OpenFolders)
         shutil.rmtree(bank / name)
     found(bank, NAMES[0], automatic=0.1)
     with pytest.raises(PrivacyError, match="approve"):
-        folders({"folder": str(bank)})
+        folders({"folder": str(bank)}, DIGEST)
     assert main(["study", "approve", str(bank), "--officer", str(bank / "keys/officer.key")]) == 0
-    assert folders({"folder": str(bank)}).institution.name == NAMES[0]
+    assert folders({"folder": str(bank)}, DIGEST).institution.name == NAMES[0]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +178,7 @@ def test_a_plan_below_the_nodes_own_floor_is_refused(
     with (bank / "node.toml").open("a", encoding="utf-8") as file:
         file.write(f"\n[floor]\n{line}\n")
     with pytest.raises(PrivacyError, match=why):
-        folders({"folder": str(bank)})
+        folders({"folder": str(bank)}, DIGEST)
 
 
 def test_keys_of_another_institution_are_refused(bank: Path, folders: OpenFolders) -> None:
@@ -179,13 +186,13 @@ def test_keys_of_another_institution_are_refused(bank: Path, folders: OpenFolder
     (bank / "identity.json").unlink()
     write_identity(bank / "identity.json", keys(NAMES)[0][NAMES[1]])
     with pytest.raises(ConfigError, match=f"holds keys of '{NAMES[1]}'"):
-        folders({"folder": str(bank)})
+        folders({"folder": str(bank)}, DIGEST)
 
 
 def test_a_roster_that_nobody_signed_does_not_count(bank: Path, folders: OpenFolders) -> None:
     write_roster(bank / "roster.json", SignedRoster(keys(NAMES)[1]))
     with pytest.raises(PeerError, match="has no signature of 'bank-a'"):
-        folders({"folder": str(bank)})
+        folders({"folder": str(bank)}, DIGEST)
 
 
 def test_a_plan_for_another_schema_is_refused(
@@ -194,7 +201,7 @@ def test_a_plan_for_another_schema_is_refused(
     other = replace(study, schema=replace(SCHEMA, version=2))
     (bank / "plan.json").write_text(plan_to_json(other), "utf-8")
     with pytest.raises(IntegrityError):
-        folders({"folder": str(bank)})
+        folders({"folder": str(bank)}, DIGEST)
 
 
 @pytest.mark.parametrize(
@@ -203,14 +210,14 @@ def test_a_plan_for_another_schema_is_refused(
 def test_a_missing_file_is_named(name: str, bank: Path, folders: OpenFolders) -> None:
     (bank / name).unlink()
     with pytest.raises(ConfigError, match=name):
-        folders({"folder": str(bank)})
+        folders({"folder": str(bank)}, DIGEST)
 
 
 def test_a_wrong_key_is_named(bank: Path, folders: OpenFolders) -> None:
     with (bank / "node.toml").open("a", encoding="utf-8") as file:
         file.write("epsilom = 1.0\n")
     with pytest.raises(ConfigError, match="'epsilom'"):
-        folders({"folder": str(bank)})
+        folders({"folder": str(bank)}, DIGEST)
 
 
 @pytest.mark.parametrize("config", [{}, {"folder": ""}, {"folder": "here"}, {"folder": "/none"}])
@@ -218,15 +225,15 @@ def test_a_folder_that_is_not_there_is_refused(
     config: dict[str, str], folders: OpenFolders
 ) -> None:
     with pytest.raises(ConfigError, match="names no folder"):
-        folders(dict(config))
+        folders(dict(config), DIGEST)
     with pytest.raises(ConfigError, match="names no folder"):
-        conduct_folder(lambda *_: [], dict(config))
+        conduct_folder(lambda _: lambda *_: [], dict(config))
 
 
 def test_flower_finds_the_apps_by_name(bank: Path) -> None:
     """As ``nodes.client_app:app`` and ``coordinator.server_app:app``, and they work."""
     grid = LocalGrid(nodes.client_app.app, [{"folder": str(bank)}, {}], clock=StandingClock())
-    record = RecordDict({"fedcredit": ConfigRecord({"bytes": b""})})
+    record = RecordDict({"fedcredit": ConfigRecord({"bytes": DIGEST})})
     sent = [Message(record, node, "query.hello") for node in (1, 2)]
     known, lost = grid.send_and_receive(sent)
     assert known.content["fedcredit"]["bytes"] == NAMES[0].encode()
