@@ -160,6 +160,17 @@ def test_heads_saved_today_hold_tomorrow_s_ledger_to_them(tmp_path: Path) -> Non
     assert main([str(other.save(tmp_path / "other")), "--trust", str(trust)]) == 5
 
 
+def test_a_head_is_saved_whatever_signs_its_origin_has(tmp_path: Path) -> None:
+    class Odd(Writer):
+        origin = 'fedcredit.example/"""\\u0041\\'
+
+    saved = tmp_path / "heads.toml"
+    folder = str(opened(Odd()).save(tmp_path))
+    assert main([folder, "--save", str(saved)]) == 0
+    assert list(verifier.Trust.read(saved).saved) == [Odd.origin]
+    assert main([folder, "--trust", str(saved)]) == 0
+
+
 def test_the_head_of_a_broken_ledger_is_not_saved(tmp_path: Path) -> None:
     saved = tmp_path / "heads.toml"
     assert main([str(spoiled().save(tmp_path)), "--save", str(saved)]) == 5

@@ -258,6 +258,41 @@ def test_a_plan_costs_no_more_than_it_said() -> None:
     broken(writer, 5, 1, "the plan has cost 2000002")
 
 
+def test_a_plan_costs_no_more_than_it_said_where_noise_stands_alone() -> None:
+    writer = Writer()
+    writer.genesis()
+    writer.plan(rho_local=7_999_999)
+    writer.approve()
+    for turn in (0, 1):
+        writer.charge(turn)
+        writer.release(turn)
+    broken(writer, 5, 1, "the plan has cost 2000002 (alone 8000000)")
+
+
+def test_a_plan_costs_no_more_than_a_study_may_by_now() -> None:
+    writer = opened(Writer())
+    writer.change(policy(study_rho=1_000_001), officer=False)
+    writer.charge(0)
+    writer.release(0)
+    assert judge(writer)["exit"] == 0
+    writer.charge(1)
+    broken(writer, 6, 1, "the plan has cost 2000002")
+
+
+def test_a_record_pays_the_dearer_part_whichever_it_is() -> None:
+    held_out = event(part="held-out")
+    for parts in ((event(), held_out, held_out), (event(), event(), held_out)):
+        writer = Writer()
+        writer.genesis(policy(rho=2_000_001))
+        writer.plan()
+        writer.approve()
+        for turn, done in enumerate(parts):
+            writer.charge(turn, event=done)
+            writer.release(turn)
+        findings = judge(writer)
+        assert "rho comes to 2000002, the cap is 2000001" in problems(findings)[0].what
+
+
 def test_a_burn_gives_nothing_back() -> None:
     found = rows(judge(story()), "ledgers")[0]
     spent = found["spent"]

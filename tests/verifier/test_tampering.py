@@ -219,6 +219,24 @@ def test_only_one_spelling_of_an_entry_is_read(before: bytes, after: bytes) -> N
     broken(writer, 2, 5, "line 3: ")
 
 
+@pytest.mark.parametrize("change", [{"prev": "0" * 64}, {"seq": 19}, {"seq": 21}])
+def test_an_entry_that_links_to_another_is_refused_though_it_is_signed_for(
+    change: dict[str, object],
+) -> None:
+    writer = story()
+    writer.add("note", **{"text": "", **change})
+    broken(writer, 20, 5, "line 21: ")
+
+
+@pytest.mark.parametrize(
+    "line", ["— a b AAAAAAAA\n", "— AAAAAAAA\n", "— a AAAA\n", "— a A=\n", "—\n"]
+)
+def test_a_line_that_is_no_signature_is_refused(line: str) -> None:
+    writer = story()
+    writer.notes[-1] += line
+    broken(writer, 19, 5, "checkpoints.note: ")
+
+
 def test_quotes_and_backslashes_are_read() -> None:
     writer = story()
     writer.add("note", text='\\ " \\\\ \\" \\n')
