@@ -1,10 +1,10 @@
-"""The app of an institution's node: it answers the rounds of the plan in the node's folder."""
+"""The app of an institution's node: it answers the rounds of the studies in the node's folder."""
 
 from __future__ import annotations
 
 from fedcredit.adapters.flower import client_app
-from fedcredit.adapters.folders import OpenFolders
+from fedcredit.adapters.hosting import Hosts
 
 __all__ = ["app"]
 
-app = client_app(OpenFolders())
+app = client_app(Hosts())

@@ -29,9 +29,10 @@ from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
 from fedcredit.adapters.system import Clock, StandingClock, SystemClock
-from fedcredit.errors import FedCreditError, PeerError, UnreachableError
+from fedcredit.errors import FedCreditError, UnreachableError
+from fedcredit.federation.addressed import HELLO, TURN, answer_message
 from fedcredit.federation.coordinator import Transport
-from fedcredit.federation.member import Member, answer
+from fedcredit.federation.member import Member
 from fedcredit.federation.messages import Answer, Heard, Refusal, refusal_of
 from fedcredit.federation.plan import StudyPlan
 from fedcredit.federation.simulate import (
@@ -50,7 +51,6 @@ __all__ = [
     "MemberOf",
     "Network",
     "NodeConfig",
-    "answer_message",
     "calm",
     "client_app",
     "run_in_process",
@@ -69,30 +69,9 @@ Node: TypeAlias = Callable[[Message], Message]
 Network: TypeAlias = Callable[[Message, Node], Iterable[tuple[float, Message]]]
 
 _RECORD: Final = "fedcredit"
-_HELLO: Final = "query.hello"
-_TURN: Final = "train.turn"
 _LOG: Final = logging.getLogger("fedcredit.node")
-_HELLO_S: Final = 120.0  # nodes of a machine that is busy starting them
-_DIGEST_BYTES: Final = 32
+_PATIENT_S: Final = 120.0  # nodes of a machine that is busy starting them
 _POLL_S: Final = 0.3  # a SuperLink with a database takes about that long for a poll
-
-
-def answer_message(kind: str, data: bytes, member_of: Callable[[bytes], Member]) -> bytes:
-    """What a node says to one message: a plan's digest, and for a turn the request after it.
-
-    Args:
-        kind: ``query.hello`` or ``train.turn``.
-        data: of the message.
-        member_of: finds the member of a plan, by its digest.
-
-    Raises:
-        PeerError: it is no message, or the plan is not one that we take part in.
-    """
-    digest, request = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
-    if kind not in (_HELLO, _TURN) or len(digest) != _DIGEST_BYTES:
-        raise PeerError("a message does not have the form of one", remedy="drop it")
-    member = member_of(digest)
-    return member.identity.name.encode() if kind == _HELLO else answer(member, request)
 
 
 def client_app(member_of: MemberOf) -> ClientApp:
@@ -110,11 +89,11 @@ def client_app(member_of: MemberOf) -> ClientApp:
 
     @app.query("hello")
     def hello(message: Message, context: Context) -> Message:
-        return reply(_HELLO, message, context)
+        return reply(HELLO, message, context)
 
     @app.train("turn")
     def ask(message: Message, context: Context) -> Message:
-        return reply(_TURN, message, context)
+        return reply(TURN, message, context)
 
     def reply(kind: str, message: Message, context: Context) -> Message:
         config = context.node_config
@@ -315,14 +294,14 @@ class _Courier:
         self._clock = clock
         self._nodes: dict[InstitutionId, int] = {}
         self._asked: dict[str, int] = {}  # nodes that have not said yet who they are
-        self._patience_s = _HELLO_S
+        self._patience_s = _PATIENT_S
 
     def ask(self, requests: Mapping[InstitutionId, bytes], deadline_s: float) -> Iterable[Heard]:
         """See `Transport`."""
         self._find(requests, deadline_s)
         names = {node: name for name, node in self._nodes.items() if name in requests}
         sent = {node: self._plan + requests[names[node]] for node in sorted(names)}
-        for node, reply in self._exchange(_TURN, sent, deadline_s):
+        for node, reply in self._exchange(TURN, sent, deadline_s):
             if reply.has_error():
                 yield Refusal(names[node], str(reply.error.reason or "node unavailable"))
             else:
@@ -342,7 +321,7 @@ class _Courier:
         while not wanted <= set(self._nodes):
             new = sorted(set(self._grid.get_node_ids()) - greeted)
             greeted |= set(new)
-            hellos = [Message(_record(self._plan), node, _HELLO, ttl=_HELLO_S) for node in new]
+            hellos = [Message(_record(self._plan), node, HELLO, ttl=_PATIENT_S) for node in new]
             self._asked |= dict(zip(self._grid.push_messages(hellos), new, strict=False))
             for reply in self._grid.pull_messages(sorted(self._asked)):
                 node = self._asked.pop(reply.metadata.reply_to_message_id)

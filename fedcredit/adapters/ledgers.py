@@ -31,7 +31,7 @@ from fedcredit.ledger.notes import read_checkpoint, read_notes
 from fedcredit.ledger.quorum import Quorum
 from fedcredit.ledger.signing import SigningKey
 
-__all__ = ["CHECKPOINTS", "LINES", "Copy", "DiskStore", "open_ledger", "open_store"]
+__all__ = ["CHECKPOINTS", "LINES", "Copy", "DiskStore", "open_ledger", "open_store", "read_chain"]
 
 LINES: Final = "ledger.jsonl"
 CHECKPOINTS: Final = "checkpoints.note"
@@ -196,7 +196,10 @@ def open_ledger(
         )
     with open_store(folder / "ledger") as store:
         quorum = Quorum(HttpCourier(), written.places)
-        if successor is not None and _last_key(store) == successor.public.hex():
+        if (
+            successor is not None
+            and _chain(store.lines()).account.keys[-1] == successor.public.hex()
+        ):
             key = successor
         yield Ledger(store, key, quorum, utc_now, root)
 
@@ -231,13 +234,27 @@ class Copy:
         return self._notes
 
 
-def _last_key(store: DiskStore) -> str:
-    """The key that the last entry leaves in force, hex."""
+def read_chain(folder: Path) -> Chain:
+    """Read a ledger as far as it is signed for, whoever has it open.
+
+    Args:
+        folder: of the ledger itself.
+
+    Raises:
+        ConfigError: there is no ledger there.
+        IntegrityError: it is damaged.
+    """
+    return _chain(Copy(folder).lines())
+
+
+def _chain(data: bytes) -> Chain:
+    """The chain of whole lines."""
     chain = Chain()
-    data = store.lines()
     for line in data[: data.rfind(b"\n") + 1].splitlines(keepends=True):
         chain.take(line)
-    return chain.account.keys[-1]
+    if not chain.written:
+        raise ConfigError("the ledger is empty", remedy="name the folder of a ledger")
+    return chain
 
 
 def _holder(lock: int) -> str:

@@ -32,13 +32,9 @@ def show(
 
     Example: fedcredit budget show /etc/fedcredit
     """
-    from fedcredit.adapters.ledgers import Copy
-    from fedcredit.ledger.chain import Chain
+    from fedcredit.adapters.ledgers import read_chain
 
-    chain = Chain()
-    for line in Copy(folder / "ledger").lines().splitlines(keepends=True):
-        chain.take(line)
-    account = chain.account
+    account = read_chain(folder / "ledger").account
     rows = _rows(account)
     policy = account.policy
     if as_json:

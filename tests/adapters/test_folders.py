@@ -16,7 +16,8 @@ from flwr.app import ConfigRecord, Context, Message, RecordDict, UserConfigValue
 import coordinator.server_app
 import nodes.client_app
 from fedcredit.adapters.flower import LocalGrid, client_app, server_app
-from fedcredit.adapters.folders import OpenFolders, conduct_folder
+from fedcredit.adapters.folders import conduct_folder
+from fedcredit.adapters.hosting import Hosts
 from fedcredit.adapters.keyring import write_identity, write_roster
 from fedcredit.adapters.ledgers import Copy
 from fedcredit.adapters.system import StandingClock
@@ -81,8 +82,8 @@ def bank(tmp_path: Path, study: StudyPlan) -> Path:
 
 
 @pytest.fixture
-def folders() -> Iterator[OpenFolders]:
-    held = OpenFolders()
+def folders() -> Iterator[Hosts]:
+    held = Hosts()
     yield held
     held.close()
 
@@ -91,7 +92,7 @@ def test_a_study_runs_from_folders_alone(
     tmp_path: Path,
     study: StudyPlan,
     bank: Path,
-    folders: OpenFolders,
+    folders: Hosts,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Institutions and coordinator share nothing but the plan, the schema and messages."""
@@ -130,20 +131,20 @@ def test_a_study_runs_from_folders_alone(
         server_app(conduct_folder, clock)(grid, Context(1, 0, {}, RecordDict(), run))
 
 
-def test_an_institution_is_opened_once(bank: Path, folders: OpenFolders) -> None:
+def test_an_institution_is_opened_once(bank: Path, folders: Hosts) -> None:
     """Its table is read once, and its book has one writer."""
     first = folders({"folder": str(bank)}, DIGEST)
     assert folders({"folder": str(bank)}, DIGEST) is first
     with pytest.raises(LocalError, match="open in another"):
-        OpenFolders()({"folder": str(bank)}, DIGEST)
+        Hosts()({"folder": str(bank)}, DIGEST)
 
 
-def test_a_message_of_another_plan_is_refused(bank: Path, folders: OpenFolders) -> None:
-    with pytest.raises(PeerError, match="another plan"):
+def test_a_message_of_another_plan_is_refused(bank: Path, folders: Hosts) -> None:
+    with pytest.raises(PeerError, match="never put before us"):
         folders({"folder": str(bank)}, bytes(32))
 
 
-def test_a_plan_beyond_the_allowance_is_refused(bank: Path, folders: OpenFolders) -> None:
+def test_a_plan_beyond_the_allowance_is_refused(bank: Path, folders: Hosts) -> None:
     for name in ("ledger", "keys"):
         shutil.rmtree(bank / name)
     found(bank, NAMES[0], epsilon=0.9, automatic=0.9)
@@ -151,7 +152,7 @@ def test_a_plan_beyond_the_allowance_is_refused(bank: Path, folders: OpenFolders
         folders({"folder": str(bank)}, DIGEST)
 
 
-def test_a_plan_that_nobody_has_approved_waits(bank: Path, folders: OpenFolders) -> None:
+def test_a_plan_that_nobody_has_approved_waits(bank: Path, folders: Hosts) -> None:
     """Above what the policy approves by itself, a person decides."""
     for name in ("ledger", "keys"):
         shutil.rmtree(bank / name)
@@ -172,7 +173,7 @@ def test_a_plan_that_nobody_has_approved_waits(bank: Path, folders: OpenFolders)
     ],
 )
 def test_a_plan_below_the_nodes_own_floor_is_refused(
-    line: str, why: str, bank: Path, folders: OpenFolders
+    line: str, why: str, bank: Path, folders: Hosts
 ) -> None:
     """Before a record is read, and with the number that is too small or too large."""
     with (bank / "node.toml").open("a", encoding="utf-8") as file:
@@ -181,7 +182,7 @@ def test_a_plan_below_the_nodes_own_floor_is_refused(
         folders({"folder": str(bank)}, DIGEST)
 
 
-def test_keys_of_another_institution_are_refused(bank: Path, folders: OpenFolders) -> None:
+def test_keys_of_another_institution_are_refused(bank: Path, folders: Hosts) -> None:
     """As is a roster that its members have not signed."""
     (bank / "identity.json").unlink()
     write_identity(bank / "identity.json", keys(NAMES)[0][NAMES[1]])
@@ -189,15 +190,13 @@ def test_keys_of_another_institution_are_refused(bank: Path, folders: OpenFolder
         folders({"folder": str(bank)}, DIGEST)
 
 
-def test_a_roster_that_nobody_signed_does_not_count(bank: Path, folders: OpenFolders) -> None:
+def test_a_roster_that_nobody_signed_does_not_count(bank: Path, folders: Hosts) -> None:
     write_roster(bank / "roster.json", SignedRoster(keys(NAMES)[1]))
     with pytest.raises(PeerError, match="has no signature of 'bank-a'"):
         folders({"folder": str(bank)}, DIGEST)
 
 
-def test_a_plan_for_another_schema_is_refused(
-    bank: Path, study: StudyPlan, folders: OpenFolders
-) -> None:
+def test_a_plan_for_another_schema_is_refused(bank: Path, study: StudyPlan, folders: Hosts) -> None:
     other = replace(study, schema=replace(SCHEMA, version=2))
     (bank / "plan.json").write_text(plan_to_json(other), "utf-8")
     with pytest.raises(IntegrityError):
@@ -205,15 +204,15 @@ def test_a_plan_for_another_schema_is_refused(
 
 
 @pytest.mark.parametrize(
-    "name", ["node.toml", "schema.toml", "plan.json", "roster.json", "identity.json", "policy.toml"]
+    "name", ["node.toml", "schema.toml", "roster.json", "identity.json", "policy.toml"]
 )
-def test_a_missing_file_is_named(name: str, bank: Path, folders: OpenFolders) -> None:
+def test_a_missing_file_is_named(name: str, bank: Path, folders: Hosts) -> None:
     (bank / name).unlink()
     with pytest.raises(ConfigError, match=name):
         folders({"folder": str(bank)}, DIGEST)
 
 
-def test_a_wrong_key_is_named(bank: Path, folders: OpenFolders) -> None:
+def test_a_wrong_key_is_named(bank: Path, folders: Hosts) -> None:
     with (bank / "node.toml").open("a", encoding="utf-8") as file:
         file.write("epsilom = 1.0\n")
     with pytest.raises(ConfigError, match="'epsilom'"):
@@ -221,9 +220,7 @@ def test_a_wrong_key_is_named(bank: Path, folders: OpenFolders) -> None:
 
 
 @pytest.mark.parametrize("config", [{}, {"folder": ""}, {"folder": "here"}, {"folder": "/none"}])
-def test_a_folder_that_is_not_there_is_refused(
-    config: dict[str, str], folders: OpenFolders
-) -> None:
+def test_a_folder_that_is_not_there_is_refused(config: dict[str, str], folders: Hosts) -> None:
     with pytest.raises(ConfigError, match="names no folder"):
         folders(dict(config), DIGEST)
     with pytest.raises(ConfigError, match="names no folder"):
