@@ -138,6 +138,7 @@ def test_the_commands_of_the_main_job_are_there() -> None:
         ["node", "roster", "draft"],
         ["node", "roster", "show"],
         ["node", "roster", "sign"],
+        ["ledger", "verify"],
     ]
 
 
