@@ -270,11 +270,25 @@ class Account:
                 remedy="set the clock right, or have the privacy officer begin a new period",
             )
         admit(policy.caps, self.spent, (entry.event,))
-        of_plan = known.spent.charged(entry.event).rho
-        if of_plan > policy.study_rho:
+        self._check_study(known, entry)
+
+    def _check_study(self, known: PlanAccount, entry: Charge) -> None:
+        """A study costs no more than it was approved for, and no more than any study may."""
+        planned, after = known.planned, known.spent.charged(entry.event)
+        honest = planned.threshold - planned.colluders if planned.noise == "distributed" else 1
+        if entry.event.honest != honest:
+            raise _stray(entry, f"with the noise of {entry.event.honest}, the plan has {honest},")
+        if after.rho > planned.rho or after.rho_local > planned.rho_local:
             raise BudgetExceeded(
-                f"plan {planned.name!r} would cost a record {of_plan}e-9 rho, the policy's cap "
-                f"for one study is {policy.study_rho}e-9",
+                f"plan {planned.name!r} would cost a record {after.rho}e-9 rho (alone "
+                f"{after.rho_local}e-9), and was put before us with at most {planned.rho}e-9 "
+                f"(alone {planned.rho_local}e-9)",
+                remedy="stop the study, and report this as a bug",
+            )
+        if after.rho > self.policy.study_rho:
+            raise BudgetExceeded(
+                f"plan {planned.name!r} would cost a record {after.rho}e-9 rho, the policy's cap "
+                f"for one study is {self.policy.study_rho}e-9",
                 remedy="stop the study, or have the privacy officer change the cap",
             )
 
