@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from fedcredit.adapters.conducting import conduct_folder
 from fedcredit.adapters.flower import server_app
-from fedcredit.adapters.folders import conduct_folder
 
 __all__ = ["app"]
 

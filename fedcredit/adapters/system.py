@@ -7,7 +7,15 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol, runtime_checkable
 
-__all__ = ["Clock", "StandingClock", "SystemClock", "system_random", "unix_time", "utc_now"]
+__all__ = [
+    "Clock",
+    "StandingClock",
+    "SystemClock",
+    "no_sync",
+    "system_random",
+    "unix_time",
+    "utc_now",
+]
 
 
 @runtime_checkable
@@ -71,3 +79,8 @@ def unix_time() -> int:
     True
     """
     return int(time.time())
+
+
+def no_sync(file: int) -> None:
+    """Force nothing to the disk: for what may be lost with the machine."""
+    del file

@@ -15,8 +15,8 @@ from flwr.app import ConfigRecord, Context, Message, RecordDict, UserConfigValue
 
 import coordinator.server_app
 import nodes.client_app
+from fedcredit.adapters.conducting import conduct_folder
 from fedcredit.adapters.flower import LocalGrid, client_app, server_app
-from fedcredit.adapters.folders import conduct_folder
 from fedcredit.adapters.hosting import Hosts
 from fedcredit.adapters.keyring import write_identity, write_roster
 from fedcredit.adapters.ledgers import Copy
