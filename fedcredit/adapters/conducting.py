@@ -24,6 +24,7 @@ from fedcredit.adapters.journal import DiskJournal
 from fedcredit.adapters.keyring import read_roster
 from fedcredit.adapters.ledgers import open_ledger
 from fedcredit.adapters.policies import read_coordinator
+from fedcredit.adapters.studies import PROGRESS
 from fedcredit.adapters.system import no_sync, utc_now
 from fedcredit.errors import ConfigError
 from fedcredit.federation.coordinator import Transport
@@ -32,9 +33,8 @@ from fedcredit.federation.simulate import Progress, RoundClosed, finish, run_stu
 from fedcredit.learners.registry import learner_named
 from fedcredit.report.folder import findings_of, release_model, run_files
 
-__all__ = ["PROGRESS", "conduct_folder"]
+__all__ = ["conduct_folder"]
 
-PROGRESS: Final = "progress.jsonl"
 _LOG: Final = logging.getLogger("fedcredit.coordinator")
 
 

@@ -36,10 +36,20 @@ from fedcredit.federation.institution import Institution
 from fedcredit.federation.member import Member
 from fedcredit.federation.plan import StudyPlan
 from fedcredit.federation.terms import Terms
+from fedcredit.ledger.account import Account
 from fedcredit.ledger.ledger import Ledger
 from fedcredit.secagg.roster import check_roster
 
-__all__ = ["Approval", "Host", "Hosts", "plan_folders", "read_approval", "write_approval"]
+__all__ = [
+    "Approval",
+    "Host",
+    "Hosts",
+    "plan_folders",
+    "read_approval",
+    "word_of",
+    "write_approval",
+    "write_refusal",
+]
 
 _APPROVAL: Final = "approval.json"
 _REFUSAL: Final = "refusal.json"
@@ -231,6 +241,27 @@ def plan_folders(folder: Path) -> list[Path]:
     """Where studies lie that were put before an institution."""
     places = [folder, *sorted((folder / "studies").glob("*/"))]
     return [place for place in places if (place / "plan.json").exists()]
+
+
+def word_of(place: Path, plan: StudyPlan, account: Account) -> str:
+    """Where a study stands at an institution: ``approved``, ``refused`` or ``waiting``.
+
+    Args:
+        place: the study's folder.
+        plan: its plan.
+        account: of the ledger.
+    """
+    if (place / _REFUSAL).exists():
+        return "refused"
+    known = account.plans.get(plan.digest().hex())
+    if known is not None and known.approved:
+        return "approved"
+    return "waiting"
+
+
+def write_refusal(place: Path, reason: str) -> None:
+    """Keep a person's refusal beside the study."""
+    write_file(place / _REFUSAL, (json.dumps({"reason": reason}, indent=2) + "\n").encode())
 
 
 def write_approval(place: Path, given: Approval) -> None:

@@ -26,11 +26,12 @@ from fedcredit.errors import ConfigError, LocalError
 from fedcredit.federation.plan import StudyPlan
 from fedcredit.federation.plan_json import plan_to_json
 
-__all__ = ["WORDS", "Answered", "State", "Studies", "StudyState", "Word", "study_id"]
+__all__ = ["PROGRESS", "WORDS", "Answered", "State", "Studies", "StudyState", "Word", "study_id"]
 
 State: TypeAlias = Literal["proposed", "started", "done", "stopped"]
 Word: TypeAlias = Literal["approved", "refused", "waiting"]
 WORDS: Final[tuple[Word, ...]] = ("approved", "refused", "waiting")
+PROGRESS: Final = "progress.jsonl"
 _ID_LETTERS: Final = 12
 _MOST_NOTE: Final = 500
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fedcredit.cli.approve import approve
+from fedcredit.cli.studies import dryrun, listing, propose, refuse, result, show, start, stop
+from fedcredit.cli.watching import watch
 from fedcredit.errors import ConfigError
 
 if TYPE_CHECKING:  # `--help` waits for none of these
@@ -32,6 +34,9 @@ def _studies() -> None:
 
 
 study.command()(approve)
+for _life in (propose, show, refuse, dryrun, start, stop, watch, result):
+    study.command()(_life)
+study.command(name="list")(listing)
 
 
 @study.command()
