@@ -17,7 +17,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from fedcredit.adapters.disk import append_to, write_folder, write_through
+from fedcredit.adapters.centre import ENDED
+from fedcredit.adapters.disk import append_to, write_file, write_folder, write_through
 from fedcredit.adapters.flower import NodeConfig
 from fedcredit.adapters.folders import config_folder, read_agreed
 from fedcredit.adapters.journal import DiskJournal
@@ -26,7 +27,7 @@ from fedcredit.adapters.ledgers import open_ledger
 from fedcredit.adapters.policies import read_coordinator
 from fedcredit.adapters.studies import PROGRESS
 from fedcredit.adapters.system import no_sync, utc_now
-from fedcredit.errors import ConfigError
+from fedcredit.errors import ConfigError, StudyStopped
 from fedcredit.federation.coordinator import Transport
 from fedcredit.federation.ledgers import recorder
 from fedcredit.federation.simulate import Progress, RoundClosed, finish, run_study
@@ -67,7 +68,12 @@ def conduct_folder(reach: Callable[[bytes], Transport], config: NodeConfig) -> N
             record(event)
             tell(event)
 
-        result = finish(run_study(plan, learner_named(plan.learner), ask, roster, journal), note)
+        study = run_study(plan, learner_named(plan.learner), ask, roster, journal)
+        try:
+            result = finish(study, note)
+        except StudyStopped as problem:
+            write_file(folder / ENDED, problem.what.encode())
+            raise
     findings = findings_of(
         result,
         release_model(result),

@@ -166,6 +166,12 @@ class Host:
         if (place / _REFUSAL).exists():
             raise PrivacyError(f"plan {plan.name!r} was refused here", remedy="draw up another")
         roster = check_roster(read_roster(place / "roster.json"), self.identity.card)
+        own = self.folder / "roster.json"
+        if own.exists() and read_roster(own).roster.digest() != roster.digest():
+            raise PeerError(
+                "the study is under another roster than the one that counts here",
+                remedy="have it proposed anew under the roster that members have signed last",
+            )
         ledger = self._open()
         terms = Terms(budget=ledger.policy.caps, **asdict(self.node.floor))
         self._propose(ledger, plan, place)

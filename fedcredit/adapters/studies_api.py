@@ -4,6 +4,8 @@
     GET  /v1/studies/<id>          plan, schema and roster
     POST /v1/studies/<id>/answer   what it says: approved, refused, or waiting for its people
     GET  /v1/studies/<id>/result   what the study has published, as a zip
+    GET  /v1/roster                the roster, with the signatures so far
+    POST /v1/roster                a member's own signature under it
 
 A study that does not name the institution is not there for it.
 """
@@ -16,8 +18,11 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from zipfile import ZIP_DEFLATED, ZipFile
 
+from fedcredit.adapters.keyring import read_roster, write_roster
 from fedcredit.adapters.studies import WORDS, Studies, StudyState
-from fedcredit.errors import ConfigError
+from fedcredit.errors import ConfigError, PeerError
+from fedcredit.secagg.roster import add_signature
+from fedcredit.units import InstitutionId
 
 __all__ = ["ANSWER_LIMIT_BYTES", "Reply", "respond"]
 
@@ -43,6 +48,8 @@ def respond(folder: Path, institution: str, method: str, path: str, body: bytes)
         path: of HTTP, without a query.
         body: at most `ANSWER_LIMIT_BYTES`.
     """
+    if path == "/v1/roster":
+        return _roster(folder, institution, method, body)
     studies = Studies(folder)
     words = path.removeprefix("/v1/studies").strip("/").split("/")
     ours = {one.id: one for one in studies.all() if institution in one.institutions}
@@ -65,11 +72,8 @@ def respond(folder: Path, institution: str, method: str, path: str, body: bytes)
 
 def _answer(studies: Studies, study: StudyState, institution: str, body: bytes) -> Reply:
     """Keep what an institution says."""
-    try:
-        said = json.loads(body) if len(body) <= ANSWER_LIMIT_BYTES else None
-    except (ValueError, RecursionError):
-        said = None
-    word, note = (said.get("word"), said.get("note")) if isinstance(said, dict) else (None, None)
+    said = _table(body)
+    word, note = said.get("word"), said.get("note")
     known = next((one for one in WORDS if one == word), None)
     if known is None or not isinstance(note, str):
         return _no(400, "an answer is a word and a note")
@@ -77,6 +81,31 @@ def _answer(studies: Studies, study: StudyState, institution: str, body: bytes) 
         return _json(_shown(studies.answer(study, institution, known, note)))
     except ConfigError as problem:
         return _no(409, problem.what)
+
+
+def _roster(folder: Path, institution: str, method: str, body: bytes) -> Reply:
+    """The roster, or a signature for it."""
+    path = folder / "roster.json"
+    if not path.exists():
+        return _no(404, "there is no roster yet")
+    if method == "POST":
+        said = _table(body)
+        try:
+            signature = bytes.fromhex(str(said.get("signature")))
+            signed = add_signature(read_roster(path), InstitutionId(institution), signature)
+        except (ValueError, PeerError):
+            return _no(409, "the signature is not the member's under this roster")
+        write_roster(path, signed)
+    return Reply(200, _JSON, path.read_bytes())
+
+
+def _table(body: bytes) -> dict[str, object]:
+    """An object of JSON; empty for anything else."""
+    try:
+        said = json.loads(body) if len(body) <= ANSWER_LIMIT_BYTES else None
+    except (ValueError, RecursionError):
+        said = None
+    return said if isinstance(said, dict) else {}
 
 
 def _result(run: Path) -> Reply:

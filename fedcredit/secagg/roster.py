@@ -125,6 +125,21 @@ def sign_roster(signed: SignedRoster, identity: Identity) -> SignedRoster:
     )
 
 
+def add_signature(signed: SignedRoster, name: InstitutionId, signature: bytes) -> SignedRoster:
+    """Add another's signature, if it is true.
+
+    Raises:
+        PeerError: it is not the member's under this roster, or there is no such member.
+    """
+    if not signed_by(signed.roster.member(name), signature, signed.roster.digest()):
+        raise PeerError(
+            f"the signature of {name!r} is not under this roster",
+            remedy="fetch the roster again, and sign that",
+        )
+    both = {**signed.signatures, name: signature}
+    return SignedRoster(signed.roster, MappingProxyType(both), signed.approvals)
+
+
 def check_roster(signed: SignedRoster, own: Member, previous: Roster | None = None) -> Roster:
     """Hold a roster against the rule under which it counts for one member.
 
