@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from fedcredit.errors import IntegrityError, UnreachableError
+from fedcredit.errors import ConfigError, IntegrityError, UnreachableError
 from fedcredit.ledger.asking import Courier
 from fedcredit.ledger.notes import Note, cosign, verify
 from fedcredit.ledger.policy import BudgetPolicy
@@ -144,6 +144,27 @@ def test_a_witness_that_has_forgotten_what_it_signed_does_not_count() -> None:
     watched.down = {"w2"}
     with pytest.raises(UnreachableError, match="and signed for 4 before"):
         ask(quorum, rules, size=6)
+
+
+def test_a_forgetful_witness_is_noticed_after_a_restart_too() -> None:
+    """By the cosignatures that stand in the ledger's own checkpoints."""
+    watched = watchers()
+    rules = watched.rules()
+    before = [TRUE.note(2), ask(watched.quorum(), rules, size=4), TRUE.note(5)]
+    watched.stores["w0"]._notes.clear()
+    watched.down = {"w2"}
+    with pytest.raises(UnreachableError, match="and signed for 4 before"):
+        ask(Quorum(watched, watched.places, before), rules, size=6)
+    assert signers(ask(watched.quorum(), rules, size=6), watched) == ["w0", "w1"]
+
+
+def test_a_false_cosignature_in_the_ledgers_own_checkpoints_is_damage() -> None:
+    watched = watchers()
+    good = ask(watched.quorum(), watched.rules(), size=4)
+    with pytest.raises(IntegrityError):
+        Quorum(watched, watched.places, [Note(TRUE.note(5).body, good.signatures)])
+    with pytest.raises(ConfigError):
+        Quorum(watched, {"no key": "w0"}, [good])
 
 
 Answers = Callable[[Watchers, str, bytes], tuple[int, bytes]]
