@@ -141,8 +141,8 @@ def approve(plan: str = PLAN) -> Approve:
     return Approve(plan=plan, by="policy")
 
 
-def officers(seq: int, plan: str = PLAN, by: SigningKey = ROLES.officer) -> Approve:
-    second = by(approval_text(ORIGIN, seq, plan)).hex()
+def officers(plan: str = PLAN, by: SigningKey = ROLES.officer) -> Approve:
+    second = by(approval_text(ORIGIN, plan)).hex()
     return Approve(plan=plan, by="officer", note="looked at", second=second)
 
 

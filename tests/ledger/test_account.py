@@ -111,7 +111,7 @@ STRAY: dict[str, tuple[tuple[Entry, ...], Entry]] = {
     "an approval without its plan": ((), approve()),
     "an approval of another plan": ((planned(),), approve(OTHER)),
     "an approval twice": (OPENED, approve()),
-    "an approval by the officer after the policy's": (OPENED, officers(3)),
+    "an approval by the officer after the policy's": (OPENED, officers()),
     "a charge of a plan never seen": (OPENED, charge(plan=OTHER)),
     "a turn charged twice": ((*OPENED, *TURN), charge()),
     "a turn charged again after it was burned": ((*OPENED, charge(), burn()), charge()),
@@ -224,11 +224,10 @@ def test_a_plan_is_approved_by_the_policy_up_to_its_limit_and_by_the_officer_bey
     made = chain(planned(), first=genesis(rules))
     refused(made, approve(), PrivacyError)
     refused(made, charge(), PrivacyError)
-    refused(made, officers(2, by=ROLES.root), IntegrityError)
-    refused(made, officers(3), IntegrityError)
-    refused(made, officers(2, OTHER), LocalError)
-    refused(made, replace(officers(2), second=""), IntegrityError)
-    add(made, officers(2))
+    refused(made, officers(by=ROLES.root), IntegrityError)
+    refused(made, officers(OTHER), LocalError)
+    refused(made, replace(officers(), second=""), IntegrityError)
+    add(made, officers())
     add(made, charge())
     at_limit = chain(planned(), first=genesis(policy(automatic_rho=NanoRho(5 * COST))))
     add(at_limit, approve())
@@ -439,7 +438,7 @@ class Wish:
         made: dict[str, Entry] = {
             "plan": planned(self.plan, rounds=1 + self.number, rho=self.number * COST),
             "approve": approve(self.plan),
-            "officers": officers(seq, self.plan),
+            "officers": officers(self.plan),
             "charge": charge(*turn, part=self.part),
             "release": release(*turn),
             "burn": burn(*turn),

@@ -41,7 +41,7 @@ from tests.ledger.bank import (
 
 ENTRIES: tuple[Entry, ...] = (
     planned(),
-    officers(2),
+    officers(),
     charge(),
     release(),
     step("agree"),

@@ -25,6 +25,7 @@ from fedcredit.ledger.ledger import Ledger, whole_notes
 from fedcredit.ledger.notes import Checkpoint, read_checkpoint, read_notes, verify
 from fedcredit.ledger.quorum import no_witnesses
 from fedcredit.ledger.signatures import PLAIN, VerifierKey
+from fedcredit.ledger.signing import approval_text
 from fedcredit.ledger.store import InMemoryStore
 from fedcredit.privacy.budget import NOTHING_SPENT
 from fedcredit.units import NanoRho
@@ -157,16 +158,18 @@ def test_a_plan_is_written_once_and_approved_where_it_is_cheap() -> None:
         assert kinds(ledger)[3:] == ["plan"]
     with pytest.raises(PrivacyError, match="has not been approved"):
         ledger.charge(charge(plan=OTHER))
-    with pytest.raises(IntegrityError):
-        ledger.approve(OTHER, ROLES.root, "not the officer")
-    ledger.approve(OTHER, ROLES.officer, "looked at")
+    for wrong in (ROLES.root(approval_text(ORIGIN, OTHER)), ROLES.officer(b"another text"), b""):
+        with pytest.raises(IntegrityError):
+            ledger.approve(OTHER, wrong, "not the officer")
+    good = ROLES.officer(approval_text(ORIGIN, OTHER))
+    ledger.approve(OTHER, good, "looked at")
     ledger.propose(dear)
     ledger.charge(charge(plan=OTHER))
     assert kinds(ledger)[3:] == ["plan", "approve", "charge"]
     with pytest.raises(LocalError):
-        ledger.approve(OTHER, ROLES.officer, "again")
+        ledger.approve(OTHER, good, "again")
     with pytest.raises(LocalError):
-        ledger.approve("cc" * 32, ROLES.officer, "of nothing")
+        ledger.approve("cc" * 32, good, "of nothing")
 
 
 def test_a_plan_that_the_policy_refuses_is_recorded_once_as_refused() -> None:

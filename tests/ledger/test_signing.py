@@ -49,8 +49,8 @@ def test_the_texts_are_those_of_the_document() -> None:
     assert policy_text(ORIGIN, 7, policy()) == (
         f"fedcredit/ledger/policy/1\n{ORIGIN}\n7\n{name}\n".encode()
     )
-    assert approval_text(ORIGIN, 7, PLAN) == (
-        f"fedcredit/ledger/approve/1\n{ORIGIN}\n7\n{PLAN}\n".encode()
+    assert approval_text(ORIGIN, PLAN) == (
+        f"fedcredit/ledger/approve/1\n{ORIGIN}\n{PLAN}\n".encode()
     )
     assert rotation_text(ORIGIN, 7, NEW) == (
         f"fedcredit/ledger/rotate/1\n{ORIGIN}\n7\n{NEW}\n".encode()
@@ -97,23 +97,22 @@ def test_no_two_roles_have_one_key(same: str) -> None:
         check_genesis(replace(FIRST, officer=FIRST.root, grant=grant))
 
 
-def test_an_approval_is_the_officers_for_this_plan_at_this_place() -> None:
-    check_approval(approve(), FIRST, 7)
-    good = officers(7)
-    check_approval(good, FIRST, 7)
-    for wrong, seq in (
-        (good, 8),
-        (replace(good, plan="bb" * 32), 7),
-        (replace(good, second=""), 7),
-        (replace(good, second="00" * 64), 7),
-        (officers(7, by=ROLES.root), 7),
-        (officers(7, by=ROLES.key), 7),
-        (Approve(plan=PLAN, by="policy", second="00" * 64), 7),
+def test_an_approval_is_the_officers_for_this_plan_in_this_ledger() -> None:
+    check_approval(approve(), FIRST)
+    good = officers()
+    check_approval(good, FIRST)
+    for wrong in (
+        replace(good, plan="bb" * 32),
+        replace(good, second=""),
+        replace(good, second="00" * 64),
+        officers(by=ROLES.root),
+        officers(by=ROLES.key),
+        Approve(plan=PLAN, by="policy", second="00" * 64),
     ):
         with pytest.raises(IntegrityError, match="not signed by the officer"):
-            check_approval(wrong, FIRST, seq)
+            check_approval(wrong, FIRST)
     with pytest.raises(IntegrityError):
-        check_approval(good, replace(FIRST, origin="other.example/ledger"), 7)
+        check_approval(good, replace(FIRST, origin="other.example/ledger"))
 
 
 def test_a_change_of_policy_is_the_roots_and_the_officers_where_named() -> None:
@@ -156,7 +155,7 @@ def test_no_signature_is_good_for_another_purpose() -> None:
     """Each text begins with its own name, so all of one ledger differ at one place."""
     texts = {
         grant_text(ORIGIN, "7", PLAN),
-        approval_text(ORIGIN, 7, PLAN),
+        approval_text(ORIGIN, PLAN),
         rotation_text(ORIGIN, 7, PLAN),
         policy_text(ORIGIN, 7, policy()),
     }
