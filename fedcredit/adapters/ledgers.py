@@ -25,11 +25,12 @@ from fedcredit.adapters.policies import CoordinatorFile, PolicyFile, read_key_fi
 from fedcredit.adapters.system import utc_now
 from fedcredit.adapters.witness import HttpCourier
 from fedcredit.errors import ConfigError, LocalError
-from fedcredit.ledger.chain import Chain
+from fedcredit.ledger.chain import Chain, damaged
 from fedcredit.ledger.ledger import Ledger, whole_notes
 from fedcredit.ledger.notes import read_checkpoint, read_notes
 from fedcredit.ledger.quorum import Quorum
 from fedcredit.ledger.signing import SigningKey
+from fedcredit.ledger.tree import Tree, leaf_hash
 
 __all__ = ["CHECKPOINTS", "LINES", "Copy", "DiskStore", "open_ledger", "open_store", "read_chain"]
 
@@ -51,11 +52,11 @@ class DiskStore:
 
     def lines(self) -> bytes:
         """See `Store`."""
-        return self._read(LINES)
+        return self._read(self._folder / LINES)
 
     def notes(self) -> bytes:
         """See `Store`."""
-        return self._read(CHECKPOINTS)
+        return self._read(self._folder / CHECKPOINTS)
 
     def append(self, line: bytes) -> None:
         """See `Store`."""
@@ -92,20 +93,20 @@ class DiskStore:
     def kept(self, name: str) -> bytes:
         """See `Store`."""
         path = self._reply(name)
-        return path.read_bytes() if path.exists() else b""
+        return self._read(path) if path.exists() else b""
 
     def _reply(self, name: str) -> Path:
         """Where an answer's bytes are kept."""
         return self._folder / _REPLIES / f"{name}.bin"
 
-    def _read(self, name: str) -> bytes:
+    def _read(self, path: Path) -> bytes:
         """A whole file."""
         data = b""
 
         def read() -> None:
             """Read it."""
             nonlocal data
-            data = (self._folder / name).read_bytes()
+            data = path.read_bytes()
 
         self._try(read)
         return data
@@ -142,7 +143,8 @@ def open_store(folder: Path, *, sync: Sync = os.fsync) -> Iterator[DiskStore]:
         LocalError: another process has it open, or the folder cannot be written.
     """
     try:
-        (folder / _REPLIES).mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / _REPLIES).mkdir(mode=0o700, exist_ok=True)
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as problem:
         raise LocalError(
@@ -177,8 +179,9 @@ def open_ledger(
     Args:
         folder: with keys/ledger.key and ledger/.
         written: its policy.toml, which says where witnesses are.
-        root: only where the key in force is lost and the one in the folder takes over.
-        successor: a key that may have taken over before a crash.
+        root: only where the key in force is lost: it hands over to the successor.
+        successor: a key that is to take over, or may have done so before a crash; without
+            one, or if it has not, the key in the folder writes.
 
     Yields:
         The ledger, which asks the witnesses that the policy file names.
@@ -188,19 +191,19 @@ def open_ledger(
         LocalError: another process has it open.
         IntegrityError: it is damaged.
     """
-    key = read_key_file(folder / "keys" / "ledger.key")
     if not (folder / "ledger" / LINES).exists():
         raise ConfigError(
             f"there is no ledger in {folder / 'ledger'}",
             remedy=f"begin one: fedcredit ledger init {folder}",
         )
     with open_store(folder / "ledger") as store:
-        quorum = Quorum(HttpCourier(), written.places)
-        if (
+        notes = store.notes()
+        quorum = Quorum(HttpCourier(), written.places, read_notes(notes[: whole_notes(notes)]))
+        taken = root is not None or (
             successor is not None
             and _chain(store.lines()).account.keys[-1] == successor.public.hex()
-        ):
-            key = successor
+        )
+        key = successor if successor and taken else read_key_file(folder / "keys" / "ledger.key")
         yield Ledger(store, key, quorum, utc_now, root)
 
 
@@ -208,8 +211,8 @@ class Copy:
     """What a ledger's folder holds at this moment, as far as it is signed for; to be read only.
 
     Raises:
-        ConfigError: there is no ledger there.
-        IntegrityError: its checkpoints are damaged.
+        ConfigError: there is no ledger there, or nothing of it is signed for yet.
+        IntegrityError: its checkpoints are damaged, or its lines are not those that they name.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -221,9 +224,16 @@ class Copy:
                 f"there is no ledger in {folder}", remedy="name the folder of a ledger"
             ) from None
         self._notes = notes[: whole_notes(notes)]
-        signed = read_notes(self._notes)
-        size = read_checkpoint(signed[-1].body).size if signed else 0
-        self._lines = b"".join(lines.splitlines(keepends=True)[:size])
+        if not self._notes:
+            raise ConfigError(
+                f"the ledger in {folder} has no checkpoint yet",
+                remedy="open it once for writing: start the node, or any command that writes",
+            )
+        head = read_checkpoint(read_notes(self._notes)[-1].body)
+        signed = lines.splitlines(keepends=True)[: head.size]
+        if not signed or Tree(map(leaf_hash, signed)).root() != head.root:
+            raise damaged(max(head.size - 1, 0), "the lines are not what was signed for")
+        self._lines = b"".join(signed)
 
     def lines(self) -> bytes:
         """All lines that are signed for."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from fedcredit.cli.considering import describe, look
 
 __all__ = ["approve"]
+
+_LONGEST_NOTE: Final = 400
 
 
 def approve(
@@ -34,9 +36,14 @@ def approve(
     """
     from fedcredit.adapters.hosting import Approval, write_approval
     from fedcredit.adapters.policies import read_key_file
-    from fedcredit.errors import IntegrityError
+    from fedcredit.errors import ConfigError, IntegrityError
     from fedcredit.ledger.signing import approval_text
 
+    if not (note.isascii() and note.isprintable() and len(note) <= _LONGEST_NOTE):
+        raise ConfigError(
+            f"the note is not a line of at most {_LONGEST_NOTE} plain letters",
+            remedy="write it shorter, without line breaks and with the letters of ASCII",
+        )
     key, seen = read_key_file(officer), look(folder, study)
     if key.public.hex() != seen.account.genesis.officer:
         raise IntegrityError(

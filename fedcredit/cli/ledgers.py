@@ -148,20 +148,15 @@ def rotate(
     current, coming = (folder / "keys" / f"{name}.key" for name in ("ledger", "ledger.next"))
     if not coming.exists():  # one that is there was begun before, and crashed
         write_secret(coming, {"ed25519": system_random(32).hex()})
-    new = read_key_file(coming)
+    new, signer = read_key_file(coming), read_key_file(root) if root else None
     written = _policy(folder, coordinator=_role(folder) == "coordinator")
-    if root is not None or not current.exists():
-        coming.replace(current)
-        signer = read_key_file(root) if root else None
-        with open_ledger(folder, written, root=signer) as opened:
-            opened.settle()
-    else:
-        with open_ledger(folder, written, successor=new) as opened:
-            if opened.account.keys[-1] != new.public.hex():
-                opened.rotate(new)
-            opened.settle()
-        coming.replace(current)
-    typer.echo(f"ledger  {_verifier(opened.origin, new.public)}")
+    with open_ledger(folder, written, root=signer, successor=new) as opened:
+        if opened.account.keys[-1] != new.public.hex():
+            opened.rotate(new)
+        # Said at once: witnesses must know the new key before they sign under it.
+        typer.echo(f"ledger  {_verifier(opened.origin, new.public)}")
+        opened.settle()
+    coming.replace(current)  # last: until here, whatever fails, the key so far is there
 
 
 def _policy(folder: Path, *, coordinator: bool) -> PolicyFile | CoordinatorFile:

@@ -99,8 +99,8 @@ def planned(plan: StudyPlan, persons: int) -> Planned:
     person = sum(every) + plan.retries * max(every)
     return Planned(
         plan=plan.digest().hex(),
-        name=plan.name,
-        purpose=plan.purpose.encode("ascii", "backslashreplace").decode("ascii"),
+        name=_plain(plan.name),
+        purpose=_plain(plan.purpose),
         noise=plan.noise,
         institutions=len(plan.institutions),
         threshold=plan.threshold,
@@ -113,3 +113,8 @@ def planned(plan: StudyPlan, persons: int) -> Planned:
         person_rho=persons**2 * person,
         person_rho_local=plan.honest * persons * person,
     )
+
+
+def _plain(text: str) -> str:
+    r"""A text as a ledger can hold it: letters beyond ASCII as ``\xfc`` or ``\u20ac``."""
+    return text.encode("ascii", "backslashreplace").decode("ascii")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
-from fedcredit.errors import FedCreditError, IntegrityError
+from fedcredit.errors import FedCreditError, IntegrityError, LocalError
 from fedcredit.ledger.account import Account
 from fedcredit.ledger.entries import (
     Approve,
@@ -28,6 +30,7 @@ from fedcredit.ledger.tree import Tree, leaf_hash
 __all__ = ["Chain", "Written", "damaged"]
 
 _NO_LINE: Final = "0" * 64
+_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +74,18 @@ class Chain:
         Raises:
             BudgetExceeded: a cap would not hold after it.
             PrivacyError: the policy in force does not allow it.
-            LocalError: it does not follow from the entries before it, or fits no line.
+            LocalError: it does not follow from the entries before it, fits no line, or could
+                not be read again: a ledger must never be one that its own reader refuses.
             IntegrityError: a signature in it is not what it should be.
         """
-        return write_line(self._checked(entry, time))
+        table = self._checked(entry, time)
+        line = write_line(table)
+        if not _reads_back(entry, table):
+            raise LocalError(
+                f"a field of a {table['kind']} is of no form that a ledger has",
+                remedy="use the forms of docs/ledger.md; nothing was written",
+            )
+        return line
 
     def add(self, line: bytes, entry: Entry, time: str) -> None:
         """Take an entry that `line_of` has written, once its line is durable."""
@@ -106,9 +117,16 @@ class Chain:
         """All that stands in the next entry's line, if it may be the next one."""
         seq = len(self.written)
         own: dict[str, Item] = {"seq": seq, "prev": self._prev, "time": time}
+        if not _is_time(time):
+            raise LocalError(
+                "the time of an entry is none such as 2026-11-25T14:11:40Z",
+                remedy="set the clock right",
+            )
         if seq == 0:
             if not isinstance(entry, Genesis):
                 raise damaged(0, "it is no genesis")
+            if entry.role == "coordinator" and not entry.policy.allows_nothing:
+                raise damaged(0, "a coordinator has no records, and so no budget")
             check_genesis(entry)
             return {**body_of(entry), **own}
         self.account.check(entry, time[:10])
@@ -124,6 +142,22 @@ class Chain:
             check_policy_change(entry, genesis, seq)
         elif isinstance(entry, KeyRotate):
             check_rotation(entry, genesis, self.account.keys[-1], seq)
+
+
+def _reads_back(entry: Entry, table: dict[str, Item]) -> bool:
+    """Whether a reader finds the very same entry in a line."""
+    try:
+        return entry_of(table) == entry
+    except IntegrityError:
+        return False
+
+
+def _is_time(text: str) -> bool:
+    """Whether a text is a moment in UTC, to the second."""
+    try:
+        return bool(_TIME(text) and datetime.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 def damaged(seq: int, how: str) -> IntegrityError:

@@ -44,10 +44,12 @@ from fedcredit.ledger.notes import (
     read_checkpoint,
     read_notes,
     sign_checkpoint,
+    verify,
 )
 from fedcredit.ledger.notes import Note as SignedNote
 from fedcredit.ledger.policy import BudgetPolicy
 from fedcredit.ledger.quorum import Cosign
+from fedcredit.ledger.signatures import PLAIN, VerifierKey
 from fedcredit.ledger.signing import (
     SigningKey,
     policy_text,
@@ -320,10 +322,17 @@ class Ledger:
                 remedy="restore the ledger from its backup; nothing is released meanwhile",
             )
         at = Checkpoint(self.origin, self._signed_size, self._chain.tree.root(self._signed_size))
-        if notes and at.body() != self._note.body:
+        if notes and (at.body() != self._note.body or not self._is_ours(self._note)):
             raise damaged(self._signed_size - 1, "it is not what we have signed for")
         if whole < size or read < len(data):
             self._store.cut(whole, read)
+
+    def _is_ours(self, note: SignedNote) -> bool:
+        """Whether the key that was in force has signed a checkpoint."""
+        before = (one.entry for one in self.written[: self._signed_size])
+        keys = [self.account.genesis.key, *(e.key for e in before if isinstance(e, KeyRotate))]
+        key = VerifierKey(self.origin, PLAIN, bytes.fromhex(keys[-1]))
+        return key in verify(note, [key])
 
     def _sign_head(self) -> None:
         """Sign for all that is written."""

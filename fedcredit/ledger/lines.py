@@ -122,11 +122,17 @@ def _cost(value: object) -> int:
 
 def _hex(size: int, *, optional: bool = False) -> Callable[[object], object]:
     """A reader of so many bytes of hex."""
-    form = re.compile(rf"[0-9a-f]{{{2 * size}}}")
+    form = f"[0-9a-f]{{{2 * size}}}"
+    return _matching(f"({form})?" if optional else form)
+
+
+def _matching(form: str) -> Callable[[object], object]:
+    """A reader of texts of one form."""
+    matches = re.compile(form).fullmatch
 
     def read(value: object) -> object:
         """The text, if it is one."""
-        if not isinstance(value, str) or not (form.fullmatch(value) or (optional and not value)):
+        if not isinstance(value, str) or not matches(value):
             raise ValueError
         return value
 
@@ -172,9 +178,11 @@ _READERS: Final[Mapping[str, Callable[[object], object]]] = {
     ),
     **dict.fromkeys(("rho", "rho_local", "person_rho", "person_rho_local"), _cost),
     **dict.fromkeys(
-        ("origin", "institution", "name", "purpose", "note", "text", "what", "result", "software"),
+        ("name", "purpose", "note", "text", "what", "result", "software"),
         _text,
     ),
+    "origin": _matching(r"[!-*,-~]{1,200}"),  # the name of a key: no space and no plus
+    "institution": _matching(r"[a-z0-9][a-z0-9._-]{0,63}"),  # a folder's name in a bundle
     "noise": _one_of("distributed", "local", "alone"),
     "role": _one_of("institution", "coordinator"),
     "by": _one_of("policy", "officer"),

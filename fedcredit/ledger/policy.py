@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from fedcredit.errors import IntegrityError, PrivacyError
+from fedcredit.errors import ConfigError, IntegrityError, PrivacyError
 from fedcredit.ledger.grammar import INTEGER_LIMIT, Item
-from fedcredit.privacy.accounting import MAX_RHO
+from fedcredit.ledger.signatures import COSIGNATURE, read_key
 from fedcredit.privacy.budget import Policy
 from fedcredit.privacy.events import whole
 from fedcredit.units import NanoRho
@@ -72,7 +72,9 @@ class BudgetPolicy:
     def __post_init__(self) -> None:
         """Refuse a policy that could not be kept to the letter."""
         for name in ("study_rho", "automatic_rho"):
-            whole(name, getattr(self, name), low=0, high=MAX_RHO)
+            whole(name, getattr(self, name), low=0, high=INTEGER_LIMIT)
+        for name in ("quorum", "beside_coordinator"):
+            whole(name, getattr(self, name), low=0, high=_MOST_WITNESSES)
         for name in ("rho", "rho_local", "person_rho", "person_rho_local"):
             whole(name, getattr(self.caps, f"{name}_cap"), low=0, high=INTEGER_LIMIT)
         if not _is_day(self.begins) or not _is_day(self.ends) or self.begins >= self.ends:
@@ -85,7 +87,7 @@ class BudgetPolicy:
                 "a purpose is not a text of 1 to 256 plain characters",
                 remedy="write purposes with plain letters, digits and signs",
             )
-        keys = [one.key for one in self.witnesses]
+        keys = [_public_of(one) for one in self.witnesses]
         others = sum(one.role != "coordinator" for one in self.witnesses)
         if (
             len(keys) > _MOST_WITNESSES
@@ -99,6 +101,18 @@ class BudgetPolicy:
                 f"coordinators, cannot be had from {len(keys)} witnesses",
                 remedy="name each witness once, with its role, and a quorum of at most all",
             )
+
+    @property
+    def allows_nothing(self) -> bool:
+        """Whether nothing at all may be spent, as in a coordinator's ledger."""
+        caps = self.caps
+        return not any(
+            (
+                *(caps.rho_cap, caps.rho_local_cap),
+                *(caps.person_rho_cap, caps.person_rho_local_cap),
+                *(self.study_rho, self.automatic_rho),
+            )
+        )
 
     def covers(self, day: str) -> bool:
         """Whether a day (``2026-11-25``, or a time that begins so) lies in the period."""
@@ -133,7 +147,7 @@ def policy_from_dict(table: object) -> BudgetPolicy:
     """
     try:
         policy = _read(table)
-    except (KeyError, TypeError, ValueError, PrivacyError):
+    except (KeyError, TypeError, ValueError, OverflowError, PrivacyError):
         policy = None
     if policy is None or policy.to_dict() != table:
         raise IntegrityError("a policy is not one", remedy="restore the ledger from its backup")
@@ -177,12 +191,24 @@ def _read(table: object) -> BudgetPolicy:
         begins=table["begins"],
         ends=table["ends"],
         purposes=tuple(purposes),
-        quorum=whole("quorum", table["quorum"], low=0, high=_MOST_WITNESSES),
-        beside_coordinator=whole(
-            "beside_coordinator", table["beside_coordinator"], low=0, high=_MOST_WITNESSES
-        ),
+        quorum=table["quorum"],
+        beside_coordinator=table["beside_coordinator"],
         witnesses=tuple(WitnessKey(one["key"], one["role"]) for one in witnesses),
     )
+
+
+def _public_of(witness: WitnessKey) -> bytes:
+    """The public key of a witness: one key under two names would count twice."""
+    try:
+        key = read_key(witness.key)
+    except (ConfigError, AttributeError):  # AttributeError: it is no text at all
+        key = None
+    if key is None or key.kind != COSIGNATURE:
+        raise PrivacyError(
+            "a witness of the policy has no verifier key of a witness",
+            remedy="copy the whole line that the witness publishes: fedcredit witness key",
+        )
+    return key.public
 
 
 def _is_day(text: object) -> bool:
