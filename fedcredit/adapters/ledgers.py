@@ -191,7 +191,8 @@ def open_ledger(
             remedy=f"begin one: fedcredit ledger init {folder}",
         )
     with open_store(folder / "ledger") as store:
-        quorum = Quorum(HttpCourier(), written.places)
+        notes = store.notes()
+        quorum = Quorum(HttpCourier(), written.places, read_notes(notes[: whole_notes(notes)]))
         if successor is not None and _last_key(store) == successor.public.hex():
             key = successor
         yield Ledger(store, key, quorum, utc_now, root)

@@ -9,7 +9,7 @@ Source: C2SP tlog-witness, https://c2sp.org/tlog-witness.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 from fedcredit.errors import FedCreditError, IntegrityError, LocalError, UnreachableError
@@ -28,16 +28,23 @@ Cosign: TypeAlias = Callable[[BudgetPolicy, Tree, Note], Note]
 class Quorum:
     """The witnesses of one ledger, and what each of them has signed for."""
 
-    def __init__(self, courier: Courier, places: Mapping[str, str]) -> None:
+    def __init__(
+        self, courier: Courier, places: Mapping[str, str], before: Iterable[Note] = ()
+    ) -> None:
         """Know how each witness is reached.
 
         Args:
             courier: carries requests.
             places: where each witness is, by verifier key. One that the policy names and
                 that has no place is one that does not answer.
+            before: the ledger's checkpoints so far, in their order: a witness that has
+                forgotten one it signed is not counted, however often the writer starts.
         """
         self._courier, self._places = courier, places
-        self._seen: dict[str, int] = {}
+        self._seen: dict[tuple[str, bytes], int] = {}
+        for note in before:
+            size = read_checkpoint(note.body).size
+            self._seen |= {(one.name, one.id): size for one in note.signatures}
 
     def __call__(self, policy: BudgetPolicy, tree: Tree, note: Note) -> Note:
         """See `Cosign`.
@@ -78,9 +85,10 @@ class Quorum:
         place = self._places.get(key)
         if place is None:
             raise UnreachableError("no address is known", remedy="write it into policy.toml")
-        seen = self._seen.get(key, 0)
-        signature = ask(self._courier, place, read_key(key), note, tree, seen)
-        self._seen[key] = read_checkpoint(note.body).size
+        witness = read_key(key)
+        name = witness.name, witness.id
+        signature = ask(self._courier, place, witness, note, tree, self._seen.get(name, 0))
+        self._seen[name] = read_checkpoint(note.body).size
         return signature
 
 
