@@ -191,7 +191,9 @@ def _writers(entries: Sequence[Table]) -> list[tuple[int, str]]:
     """From which size on which key signs."""
     keys = [(0, str(entries[0]["key"]))]
     return keys + [
-        (int(str(one["seq"])) + 1, str(one["key"])) for one in entries if one["kind"] == "key_rotate"
+        (int(str(one["seq"])) + 1, str(one["key"]))
+        for one in entries
+        if one["kind"] == "key_rotate"
     ]
 
 
@@ -276,7 +278,7 @@ def _paid(capture: Capture) -> list[str]:
         return [f"{what} which the ledger does not name"]
     sizes = _cosigned(capture.lines, capture.notes)
     wrong = []
-    released = [_number(one["seq"]) for one in mine if one["kind"] == "release"][0]
+    released = next((_number(one["seq"]) for one in mine if one["kind"] == "release"), -1)
     if not any(charges[0] < size <= released for size in sizes):
         wrong.append(f"{what} and its charge was not cosigned before it was measured")
     if not any(size > written[0] for size in sizes):

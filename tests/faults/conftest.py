@@ -6,8 +6,9 @@ A test is of the row of the table of faults that its name begins with: `test_row
 from __future__ import annotations
 
 import re
+import shutil
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,7 @@ def witnesses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Witness
 
 
 @pytest.fixture(scope="session")
-def template(
-    tmp_path_factory: pytest.TempPathFactory, witnesses: list[WitnessProcess]
-) -> Path:
+def template(tmp_path_factory: pytest.TempPathFactory, witnesses: list[WitnessProcess]) -> Path:
     """The folder of an institution that has just begun its ledger."""
     folder = tmp_path_factory.mktemp("template") / "bank"
     make_bank(folder, witnesses)
@@ -37,12 +36,34 @@ def template(
 
 
 @pytest.fixture
-def world(tmp_path: Path, template: Path, witnesses: list[WitnessProcess]) -> Iterator[World]:
-    made = copied(template, tmp_path, witnesses)
-    yield made
-    for node in made.nodes:
-        if not node.gone:
-            node.kill()
+def fresh(
+    tmp_path: Path, template: Path, witnesses: list[WitnessProcess]
+) -> Iterator[Callable[[], World]]:
+    """Makes one world after another; only the latest is used, and its witnesses know no other."""
+    made: list[World] = []
+
+    def end() -> None:
+        for world in made:
+            for node in world.nodes:
+                if not node.gone:
+                    node.kill()
+            shutil.rmtree(world.base)
+        made.clear()
+
+    def make() -> World:
+        end()
+        base = tmp_path / "world"
+        base.mkdir()
+        made.append(copied(template, base, witnesses))
+        return made[0]
+
+    yield make
+    end()
+
+
+@pytest.fixture
+def world(fresh: Callable[[], World]) -> World:
+    return fresh()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -1,4 +1,4 @@
-"""One institution as a process of its own: its ledger and vault on the disk, its questions on stdin.
+"""One institution as a process of its own, with its ledger and vault on the disk.
 
     python -m tests.faults.node SPEC
 
@@ -35,8 +35,8 @@ from fedcredit.federation.institution import Institution
 from fedcredit.federation.member import Member, answer
 from fedcredit.federation.plan_json import plan_from_json
 from fedcredit.federation.terms import Limits, Terms
-from fedcredit.ledger.ledger import Ledger
-from fedcredit.ledger.notes import Note
+from fedcredit.ledger.ledger import Ledger, whole_notes
+from fedcredit.ledger.notes import Note, read_notes
 from fedcredit.ledger.policy import BudgetPolicy
 from fedcredit.ledger.quorum import Quorum
 from fedcredit.ledger.tree import Tree
@@ -190,7 +190,12 @@ def member_of(spec: Spec, point: Points, held: ExitStack) -> Member:
     name = InstitutionId(json.loads((folder / "name.json").read_text("utf-8")))
     identities, roster = keys(plan.institutions)
     store = held.enter_context(open_store(folder / "ledger"))
-    quorum = Quorum(WatchedCourier(HttpCourier(), point), written.places)
+    before = store.notes()
+    quorum = Quorum(
+        WatchedCourier(HttpCourier(), point),
+        written.places,
+        read_notes(before[: whole_notes(before)]),
+    )
 
     def cosign(policy: BudgetPolicy, tree: Tree, note: Note) -> Note:
         point(f"before the quorum of {point.entry}")
@@ -231,7 +236,7 @@ def serve(spec: Spec) -> int:
         member = member_of(spec, point, held)
         print(json.dumps({"ready": True}), flush=True)
         if spec.files >= 0:
-            most = len(os.listdir("/proc/self/fd")) - 1 + spec.files
+            most = len(list(Path("/proc/self/fd").iterdir())) - 1 + spec.files
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         for line in sys.stdin:
             number = int(line)
@@ -259,7 +264,7 @@ def main() -> int:
     except FedCreditError as problem:
         print(f"error: {problem.what}\n  fix: {problem.remedy}", file=sys.stderr)
         return problem.exit_status
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001 - as the program does: its text could hold a row
         place = traceback.extract_tb(problem.__traceback__)[-1]
         what = f"an unexpected error ({type(problem).__name__}) at {place.filename}:{place.lineno}"
         print(f"error: {what}\n  fix: report it", file=sys.stderr)

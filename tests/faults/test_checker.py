@@ -26,7 +26,12 @@ def turn(
     node = world.start()
     world.turn(node.ask)
     assert world.verdict() == []
-    assert [one.kind for one in world.evidence.captures] == ["prepare", "start", "survive", "reveal"]
+    assert [one.kind for one in world.evidence.captures] == [
+        "prepare",
+        "start",
+        "survive",
+        "reveal",
+    ]
     return world
 
 
@@ -34,9 +39,7 @@ def turn(
 def evidence(turn: World) -> Evidence:
     """Of that turn, to be doctored."""
     found = turn.evidence
-    return replace(
-        found, captures=[*found.captures], seen=[*found.seen], ended=[*found.ended]
-    )
+    return replace(found, captures=[*found.captures], seen=[*found.seen], ended=[*found.ended])
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Faults of one institution with real processes: the rows that take a moment. All: `make faults`."""
+"""Faults of one institution with real processes: those that take a moment."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import shutil
 import pytest
 
 from tests.faults.checker import two_heads
-from tests.faults.world import World
 from tests.faults.world import Refused as Said
+from tests.faults.world import World
 
 
 def test_row_6_a_ledger_that_was_put_back_is_refused_and_nothing_leaves(world: World) -> None:

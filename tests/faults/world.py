@@ -21,6 +21,7 @@ from fedcredit.adapters.policies import read_policy
 from fedcredit.adapters.system import utc_now
 from fedcredit.adapters.witness_folder import add_ledger, new_key, witness_key
 from fedcredit.data.schema import write_schema
+from fedcredit.errors import FedCreditError
 from fedcredit.federation.member import Member, answer
 from fedcredit.federation.plan import StudyPlan
 from fedcredit.federation.plan_json import plan_to_json
@@ -28,11 +29,13 @@ from fedcredit.federation.study import Target
 from fedcredit.ledger.signatures import PLAIN, VerifierKey
 from fedcredit.secagg.opening import Opened
 from fedcredit.secagg.session import Turn
+from fedcredit.units import InstitutionId
 from tests.faults.checker import KILLED, Capture, Ended, Evidence, judge
 from tests.federation.driven import Driven, prepare
 from tests.federation.made import NAMES, QUERY, SCHEMA, Party, plan, records
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+PROGRAM: Final = (sys.executable, "-m", "fedcredit.cli.main")
 PATIENCE_S: Final = 60.0
 MEMBERS: Final = NAMES[:3]
 ME: Final = MEMBERS[0]
@@ -95,7 +98,7 @@ def environment() -> dict[str, str]:
 def fedcredit(*words: str | Path) -> Ended:
     """Run the program to its end."""
     done = subprocess.run(
-        [sys.executable, "-m", "fedcredit.cli.main", *map(str, words)],
+        [*PROGRAM, *map(str, words)],
         cwd=ROOT,
         env=environment(),
         capture_output=True,
@@ -112,8 +115,7 @@ class WitnessProcess:
     def __init__(self, folder: Path, port: int = 0) -> None:
         self.folder = folder
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "fedcredit.cli.main", "witness", "run", str(folder)]
-            + ["--port", str(port)],
+            [*PROGRAM, "witness", "run", str(folder), "--port", str(port)],
             cwd=ROOT,
             env=environment(),
             stdout=subprocess.PIPE,
@@ -224,7 +226,7 @@ class World:
     witnesses: list[WitnessProcess]
     plan: StudyPlan = field(default_factory=study)
     evidence: Evidence = field(default_factory=Evidence)
-    others: dict[str, Member] = field(default_factory=dict)
+    others: dict[InstitutionId, Member] = field(default_factory=dict)
     asked: int = 0
     nodes: list[NodeProcess] = field(default_factory=list)
 
@@ -232,6 +234,10 @@ class World:
         for name in ("asked", "wire"):
             (self.base / name).mkdir(exist_ok=True)
         self.evidence.secrets = incomes()
+        self.forget_others()
+
+    def forget_others(self) -> None:
+        """The two that work begin the study anew: who would answer an old turn again."""
         self.others = {
             name: Party(self.plan, name, records(40, seed))()
             for seed, name in enumerate(MEMBERS[1:], 1)
@@ -281,12 +287,15 @@ class World:
         """All that left but for keys, each once."""
         return list({one.reply for one in self.evidence.captures if one.kind != "prepare"})
 
+    def others_say(self, requests: Mapping[InstitutionId, bytes]) -> dict[InstitutionId, bytes]:
+        """What the two that work say."""
+        return {name: answer(one, requests[name]) for name, one in self.others.items()}
+
     def turn(self, say: Callable[[str, Turn, bytes], bytes], turn: Turn = (0, 0)) -> Opened:
         """A whole turn; the institution under test is asked last."""
 
-        def each(kind: str, requests: Mapping[str, bytes]) -> dict[str, bytes]:
-            said = {name: answer(one, requests[name]) for name, one in self.others.items()}
-            return said | {ME: say(kind, turn, requests[ME])}
+        def each(kind: str, requests: Mapping[InstitutionId, bytes]) -> dict[InstitutionId, bytes]:
+            return self.others_say(requests) | {ME: say(kind, turn, requests[ME])}
 
         everyone = dict.fromkeys(MEMBERS, b"")
         packages = each("prepare", dict.fromkeys(everyone, prepare(self.plan, turn)))
@@ -324,7 +333,7 @@ class World:
         for attempt in range(first, RETRIES + 1):
             try:
                 return self.turn(say, (index, attempt)), attempt
-            except Refused:
+            except (Refused, FedCreditError):  # the others say no to a turn that is over
                 continue
         raise AssertionError("no attempt was answered: " + self.evidence.ended[-1].said)
 
@@ -336,8 +345,7 @@ class World:
         for node in self.nodes:
             node.end()
         self.evidence.lines, self.evidence.notes = self.lines(folder), self.notes(folder)
-        for one in self.witnesses[:witnesses]:
-            self.evidence.seen += one.seen()
+        self.evidence.seen = [note for one in self.witnesses[:witnesses] for note in one.seen()]
         return judge(self.evidence)
 
 
@@ -353,7 +361,9 @@ class NodeProcess:
             "wire": str(world.base / "wire"),
             **spec,
         }
-        self.errors = (world.base / f"errors-{len(world.nodes):03}.txt").open("w+", encoding="utf-8")
+        self.errors = (world.base / f"errors-{len(world.nodes):03}.txt").open(
+            "w+", encoding="utf-8"
+        )
         self.process = subprocess.Popen(
             [*wrap, sys.executable, "-m", "tests.faults.node", json.dumps(whole)],
             cwd=ROOT,
