@@ -9,12 +9,12 @@ Source: C2SP tlog-witness, https://c2sp.org/tlog-witness.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from fedcredit.errors import FedCreditError, IntegrityError, LocalError, UnreachableError
 from fedcredit.ledger.asking import Courier, ask
-from fedcredit.ledger.notes import Note, read_checkpoint
+from fedcredit.ledger.notes import Note, read_checkpoint, verify
 from fedcredit.ledger.policy import BudgetPolicy, WitnessKey
 from fedcredit.ledger.signatures import Signature, read_key
 from fedcredit.ledger.tree import Tree
@@ -29,22 +29,28 @@ class Quorum:
     """The witnesses of one ledger, and what each of them has signed for."""
 
     def __init__(
-        self, courier: Courier, places: Mapping[str, str], before: Iterable[Note] = ()
+        self, courier: Courier, places: Mapping[str, str], before: Sequence[Note] = ()
     ) -> None:
-        """Know how each witness is reached.
+        """Know how each witness is reached, and what it has signed for.
 
         Args:
             courier: carries requests.
             places: where each witness is, by verifier key. One that the policy names and
                 that has no place is one that does not answer.
-            before: the ledger's checkpoints so far, in their order: a witness that has
-                forgotten one it signed is not counted, however often the writer starts.
+            before: the ledger's checkpoints so far, so that a witness which has forgotten
+                what it signed is noticed after a restart too.
+
+        Raises:
+            ConfigError: a key is not one.
+            IntegrityError: a checkpoint bears a false signature of a witness.
         """
         self._courier, self._places = courier, places
-        self._seen: dict[tuple[str, bytes], int] = {}
-        for note in before:
-            size = read_checkpoint(note.body).size
-            self._seen |= {(one.name, one.id): size for one in note.signatures}
+        self._seen: dict[str, int] = {}
+        for key in places if before else ():
+            witness = read_key(key)
+            last = next((one for one in reversed(before) if verify(one, [witness])), None)
+            if last is not None:
+                self._seen[key] = read_checkpoint(last.body).size
 
     def __call__(self, policy: BudgetPolicy, tree: Tree, note: Note) -> Note:
         """See `Cosign`.
@@ -85,10 +91,9 @@ class Quorum:
         place = self._places.get(key)
         if place is None:
             raise UnreachableError("no address is known", remedy="write it into policy.toml")
-        witness = read_key(key)
-        name = witness.name, witness.id
-        signature = ask(self._courier, place, witness, note, tree, self._seen.get(name, 0))
-        self._seen[name] = read_checkpoint(note.body).size
+        seen = self._seen.get(key, 0)
+        signature = ask(self._courier, place, read_key(key), note, tree, seen)
+        self._seen[key] = read_checkpoint(note.body).size
         return signature
 
 
