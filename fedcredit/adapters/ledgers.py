@@ -191,8 +191,7 @@ def open_ledger(
             remedy=f"begin one: fedcredit ledger init {folder}",
         )
     with open_store(folder / "ledger") as store:
-        notes = store.notes()
-        quorum = Quorum(HttpCourier(), written.places, read_notes(notes[: whole_notes(notes)]))
+        quorum = Quorum(HttpCourier(), written.places)
         if successor is not None and _last_key(store) == successor.public.hex():
             key = successor
         yield Ledger(store, key, quorum, utc_now, root)
