@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,7 @@ from fedcredit.ledger.entries import Charge, Planned, Release, reply_digest
 from fedcredit.ledger.founding import found_ledger
 from fedcredit.ledger.ledger import Ledger
 from fedcredit.ledger.quorum import no_witnesses
-from fedcredit.privacy.accounting import rho
+from fedcredit.privacy.accounting import rho, rho_local
 from fedcredit.privacy.budget import Policy
 from fedcredit.privacy.events import GaussianSum
 from fedcredit.units import NanoRho
@@ -52,7 +53,7 @@ def begin(folder: Path) -> None:
         found_ledger(
             store,
             ROLES,
-            policy_of(caps, utc_now()),
+            replace(policy_of(caps, utc_now()), study_rho=WIDE, automatic_rho=WIDE),
             utc_now,
             origin="test.example/bank",
             institution="bank",
@@ -71,10 +72,10 @@ def plan_of(name: str) -> Planned:
         colluders=1,
         rounds=WANTED,
         retries=0,
-        rho=rho(EVENT),
-        rho_local=0,
-        person_rho=0,
-        person_rho_local=0,
+        rho=WANTED * rho(EVENT),
+        rho_local=WANTED * rho_local(EVENT),
+        person_rho=9 * WANTED * rho(EVENT),
+        person_rho_local=3 * WANTED * rho_local(EVENT),
     )
 
 

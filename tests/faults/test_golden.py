@@ -23,10 +23,10 @@ from tests.faults.written import Minutes, key, quorum
 
 GOLDEN: Final = Path(__file__).parent / "golden"
 SUMS: Final = {
-    "bank/checkpoints.note": "0566a680031f6d2c3e11cf5725e04370ab4fd0a3d086d06e6174185d820f2a65",
-    "bank/ledger.jsonl": "01423859f9002cf0dfd18b60bb86ddd6d296713910f1df6a1d2bb8bd4f179cd6",
-    "centre/checkpoints.note": "37613711f62b3c249610598c11c3a33cb7eb5f14fb40d1a3c642ab54790df14f",
-    "centre/ledger.jsonl": "4dbb8e1aa41f9e8d8ae2a0c12a96f1e5efd0fee02048cf309353786e7098e1db",
+    "bank/checkpoints.note": "ef4405676cf6f04e78cee6201b3411fdaf51ecdcbfed4a9b11671568fc1bcf97",
+    "bank/ledger.jsonl": "3dc2cbc865f3273c826fb2b47221a212e31fec1943d7d4e014b5ac9f502d07d8",
+    "centre/checkpoints.note": "25694034aa59b9448bc5bd9ed1c7ecfb4cb090878c7eab081d44a119195bca10",
+    "centre/ledger.jsonl": "caa117c603b451fa35a58a2a3ea78eb5f7095733ee3a8317239bb4eb1ac8a75c",
 }
 KEYS: Final = {"bank": SigningKey(hashlib.sha256(b"next").digest()), "centre": key("centre")}
 KINDS: Final = {

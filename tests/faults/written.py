@@ -18,7 +18,6 @@ from fedcredit.adapters.ledgers import open_store
 from fedcredit.federation.ledgers import policy_of
 from fedcredit.ledger.asking import Direct
 from fedcredit.ledger.entries import (
-    Approve,
     Audit,
     Charge,
     Close,
@@ -35,9 +34,10 @@ from fedcredit.ledger.founding import Roles, found_ledger
 from fedcredit.ledger.ledger import Ledger
 from fedcredit.ledger.policy import BudgetPolicy, WitnessKey
 from fedcredit.ledger.quorum import Quorum
-from fedcredit.ledger.signing import SigningKey, approval_text
+from fedcredit.ledger.signing import SigningKey
 from fedcredit.ledger.store import Store
 from fedcredit.ledger.witness import MemoryWitnessStore
+from fedcredit.privacy.accounting import rho, rho_local
 from fedcredit.privacy.budget import Policy
 from fedcredit.privacy.events import GaussianSum
 from fedcredit.units import NanoRho
@@ -80,7 +80,7 @@ def policy(cap: NanoRho) -> BudgetPolicy:
     )
     return replace(
         policy_of(caps, "2026-11-25"),
-        automatic_rho=NanoRho(0),
+        automatic_rho=cap,
         quorum=1,
         beside_coordinator=1,
         witnesses=(WitnessKey(str(SHOP.witness), "institution"),),
@@ -106,7 +106,7 @@ class _Open:
 
 
 def planned() -> Planned:
-    """A study that a person must approve."""
+    """A study, at most of what its four turns cost."""
     return Planned(
         plan=PLAN,
         name="golden",
@@ -117,10 +117,10 @@ def planned() -> Planned:
         colluders=1,
         rounds=2,
         retries=2,
-        rho=1,
-        rho_local=2,
-        person_rho=9,
-        person_rho_local=6,
+        rho=4 * rho(EVENT),
+        rho_local=4 * rho_local(EVENT),
+        person_rho=36 * rho(EVENT),
+        person_rho_local=12 * rho_local(EVENT),
     )
 
 
@@ -147,9 +147,7 @@ def institution(store: Store) -> None:
     now, watched = Minutes(), quorum()
     found_ledger(store, ROLES, policy(CAP), now, origin=ORIGIN, institution="bank")
     ledger = Ledger(store, ROLES.key, watched, now)
-    ledger.write(planned())
-    second = ROLES.officer(approval_text(ORIGIN, len(ledger.written), PLAN)).hex()
-    ledger._append(Approve(plan=PLAN, by="officer", note='agreed, "as it is" \\', second=second))
+    ledger.propose(planned())
     ledger.charge(charge(0, 0))
     ledger = Ledger(store, ROLES.key, watched, now)  # which burns what was open
     ledger.charge(charge(0, 1))
@@ -162,7 +160,7 @@ def institution(store: Store) -> None:
     ledger.change_policy(policy(NanoRho(2 * CAP)), ROLES.root, ROLES.officer)
     ledger.rotate(SigningKey(sha256(b"next").digest()))
     ledger.write(Audit(what="canaries", result="none was found"))
-    ledger.write(Note(text="the end"))
+    ledger.write(Note(text='the end, "as it is" \\'))
     ledger.settle()
 
 
