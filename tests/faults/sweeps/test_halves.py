@@ -1,4 +1,4 @@
-"""The control of row 6: where half of the witnesses are a quorum, a put-back ledger spends twice."""
+"""The control of row 6: where half of the witnesses are a quorum, an old copy spends twice."""
 
 from __future__ import annotations
 
