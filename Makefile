@@ -22,7 +22,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 JOBS ?= auto
 one_thread := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 POLARS_MAX_THREADS=1
 
-.PHONY: help setup demo test lint types tests superlink one format lock clean
+.PHONY: help setup demo test lint types tests superlink faults one format lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,9 @@ tests: $(READY) ## tests and doctests, with branch coverage: 100 % of privacy, 9
 
 superlink: $(READY) ## a study over a stock Flower SuperLink with stock nodes: some minutes
 	@$(one_thread) $(PY) -m pytest tests/superlink
+
+faults: $(READY) ## kills, full disks, put-back ledgers, lying witnesses: some minutes, needs root
+	@$(one_thread) $(PY) -m pytest -n $(JOBS) -o norecursedirs='.*' tests/faults
 
 one: $(READY) ## one test: make one T=tests/privacy/test_sums.py
 	@test -n "$(T)" || { echo 'which test? make one T=tests/privacy/test_sums.py' >&2; exit 2; }

@@ -1,0 +1,82 @@
+"""Witnesses that run for all tests of faults, a world for each, and one line for each row.
+
+A test is of the row of the table of faults that its name begins with: `test_row_13_...`.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.world import WitnessProcess, World, copied, make_bank, make_witnesses
+
+_TIMES: dict[int, float] = defaultdict(float)
+_FAILED: set[int] = set()
+
+
+@pytest.fixture(scope="session")
+def witnesses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[WitnessProcess]]:
+    found = make_witnesses(tmp_path_factory.mktemp("witnesses"))
+    yield found
+    for one in found:
+        one.end()
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory, witnesses: list[WitnessProcess]) -> Path:
+    """The folder of an institution that has just begun its ledger."""
+    folder = tmp_path_factory.mktemp("template") / "bank"
+    make_bank(folder, witnesses)
+    return folder
+
+
+@pytest.fixture
+def fresh(
+    tmp_path: Path, template: Path, witnesses: list[WitnessProcess]
+) -> Iterator[Callable[[], World]]:
+    """Makes one world after another; only the latest is used, and its witnesses know no other."""
+    made: list[World] = []
+
+    def end() -> None:
+        for world in made:
+            for node in world.nodes:
+                if not node.gone:
+                    node.kill()
+            shutil.rmtree(world.base)
+        made.clear()
+
+    def make() -> World:
+        end()
+        base = tmp_path / "world"
+        base.mkdir()
+        made.append(copied(template, base, witnesses))
+        return made[0]
+
+    yield make
+    end()
+
+
+@pytest.fixture
+def world(fresh: Callable[[], World]) -> World:
+    return fresh()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Add a test to its row."""
+    found = re.search(r"::test_row_(\d+)_", report.nodeid)
+    if found:
+        _TIMES[int(found[1])] += report.duration
+        if report.failed:
+            _FAILED.add(int(found[1]))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line for each row."""
+    for row, seconds in sorted(_TIMES.items()):
+        verdict = "FAIL" if row in _FAILED else "PASS"
+        terminalreporter.write_line(f"row {row} {verdict} {seconds:.1f}s")
