@@ -11,6 +11,7 @@ from fedcredit.errors import ConfigError
 
 if TYPE_CHECKING:  # `--help` waits for none of these
     from fedcredit.adapters.policies import CoordinatorFile, PolicyFile
+    from fedcredit.ledger.entries import Genesis
 
 __all__ = ["bundle", "init", "rotate", "show"]
 
@@ -135,8 +136,12 @@ def rotate(
 ) -> None:
     """Give the ledger in FOLDER a new key; the old one hands over, or the root does.
 
-    Exit status: 0 done; 1 a file is missing; 3 too few witnesses answer; 5 the ledger is
-    damaged, open elsewhere, or the root is not its root.
+    Witnesses that do not know the new key cannot sign, so this ends with status 3: give them
+    the key that is printed, for `fedcredit witness add`, and run this again. Not so with
+    --root: the new key is in place then, and the node goes on once witnesses know it.
+
+    Exit status: 0 done; 1 a file is missing; 3 too few witnesses answer or know the new key;
+    5 the ledger is damaged, open elsewhere, or the root is not its root.
 
     Example: fedcredit ledger rotate /etc/fedcredit
     """
@@ -148,8 +153,10 @@ def rotate(
     current, coming = (folder / "keys" / f"{name}.key" for name in ("ledger", "ledger.next"))
     if not coming.exists():  # one that is there was begun before, and crashed
         write_secret(coming, {"ed25519": system_random(32).hex()})
-    new = read_key_file(coming)
-    written = _policy(folder, coordinator=_role(folder) == "coordinator")
+    new, genesis = read_key_file(coming), _genesis(folder)
+    written = _policy(folder, coordinator=genesis.role == "coordinator")
+    # Before anybody must have signed by it: witnesses have to be told.
+    typer.echo(f"ledger  {_verifier(genesis.origin, new.public)}")
     if root is not None or not current.exists():
         coming.replace(current)
         signer = read_key_file(root) if root else None
@@ -161,7 +168,6 @@ def rotate(
                 opened.rotate(new)
             opened.settle()
         coming.replace(current)
-    typer.echo(f"ledger  {_verifier(opened.origin, new.public)}")
 
 
 def _policy(folder: Path, *, coordinator: bool) -> PolicyFile | CoordinatorFile:
@@ -172,14 +178,14 @@ def _policy(folder: Path, *, coordinator: bool) -> PolicyFile | CoordinatorFile:
     return read_coordinator(path) if coordinator else read_policy(path)
 
 
-def _role(folder: Path) -> str:
-    """Whose ledger is in a folder, by its first entry."""
+def _genesis(folder: Path) -> Genesis:
+    """The first entry of the ledger in a folder."""
     from fedcredit.adapters.ledgers import Copy
     from fedcredit.ledger.chain import Chain
 
     chain = Chain()
     chain.take(Copy(folder / "ledger").lines().splitlines(keepends=True)[0])
-    return chain.account.genesis.role
+    return chain.account.genesis
 
 
 def _verifier(origin: str, public: bytes) -> str:
