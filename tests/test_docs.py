@@ -7,12 +7,15 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args, get_type_hints
 
 import pytest
 from sybil import Document, Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
+
+from fedcredit.adapters.policies import PolicyFile
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGES: Final = [
@@ -125,6 +128,19 @@ def test_a_command_that_a_page_names_exists() -> None:
         ).returncode
     }
     assert unknown == set()
+
+
+def test_the_page_of_the_ledger_names_every_key_of_a_policy() -> None:
+    """And no other: a policy is read strictly."""
+    page = (ROOT / "docs/ledger.md").read_text("utf-8")
+    (section,) = re.findall(r"(?ms)^## Policy$(.*?)^## ", page)
+    named = set(re.findall(r"(?m)^\| `([a-z_.]+)` \|", section))
+    known = set()
+    for name, kind in get_type_hints(PolicyFile).items():
+        table = get_args(kind)[0] if get_args(kind) else kind
+        inner = [one.name for one in fields(table)] if is_dataclass(table) else []
+        known |= {f"{name}.{one}" for one in inner} or {name}
+    assert named == known
 
 
 @pytest.mark.parametrize("number", range(1, len(DECISIONS) + 1))
