@@ -12,6 +12,7 @@ HERE := $(shell pwd | cksum | cut -d' ' -f1)
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready-$(HERE)
+BROWSER := $(VENV)/.browser-$(HERE)
 
 # The first Python that will do; `make PYTHON=/path/to/python ...` takes another.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -22,7 +23,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 JOBS ?= auto
 one_thread := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 POLARS_MAX_THREADS=1
 
-.PHONY: help setup demo test lint types tests superlink faults one format lock clean
+.PHONY: help setup demo test lint types tests superlink faults browser one format lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +54,9 @@ superlink: $(READY) ## a study over a stock Flower SuperLink with stock nodes: s
 faults: $(READY) ## kills, full disks, put-back ledgers, lying witnesses: some minutes, needs root
 	@$(one_thread) $(PY) -m pytest -n $(JOBS) -o norecursedirs='.*' tests/faults
 
+browser: $(BROWSER) ## the reports in a headless Chromium, which must be there: half a minute
+	@$(one_thread) $(PY) -m pytest tests/browser
+
 one: $(READY) ## one test: make one T=tests/privacy/test_sums.py
 	@test -n "$(T)" || { echo 'which test? make one T=tests/privacy/test_sums.py' >&2; exit 2; }
 	@$(one_thread) $(PY) -m pytest $(T)
@@ -80,3 +84,7 @@ $(READY): pyproject.toml
 	@echo 'Installing fedcredit and its tools into $(VENV): once, for a minute or two.' >&2
 	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(READY)
+
+$(BROWSER): $(READY)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev,browser]'
+	@touch $(BROWSER)

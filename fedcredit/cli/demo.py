@@ -146,12 +146,16 @@ def _print_json(findings: Findings, keep: Path) -> None:
 
     record = model_record(findings)
     shown = {key: record[key] for key in ("study", "own", "claims", "metrics", "applicant")}
-    files = {"folder": str(keep), "report": str(keep / "report.html")}
+    files = {
+        "folder": str(keep),
+        "report": str(keep / "report.html"),
+        "ledgers": str(keep / "audit.zip"),
+    }
     typer.echo(json.dumps(shown | files, ensure_ascii=False))
 
 
 def _print_text(findings: Findings, keep: Path) -> None:
-    """The tables, the applicant and the report's path."""
+    """The tables, the applicant, and the paths of the report and of the ledgers."""
     from fedcredit.cli.results import Results
     from fedcredit.report.sight import view_of
 
@@ -175,4 +179,4 @@ def _print_text(findings: Findings, keep: Path) -> None:
     out.line()
     for one in findings.applicant:
         out.applicant(one)
-    out.line(f"The report: {keep / 'report.html'}")
+    out.files(keep)

@@ -11,6 +11,7 @@ from fedcredit.errors import ConfigError
 
 if TYPE_CHECKING:  # `--help` waits for none of these
     from fedcredit.adapters.policies import CoordinatorFile, PolicyFile
+    from fedcredit.ledger.entries import Genesis
 
 __all__ = ["bundle", "init", "rotate", "show"]
 
@@ -135,8 +136,12 @@ def rotate(
 ) -> None:
     """Give the ledger in FOLDER a new key; the old one hands over, or the root does.
 
-    Exit status: 0 done; 1 a file is missing; 3 too few witnesses answer; 5 the ledger is
-    damaged, open elsewhere, or the root is not its root.
+    Witnesses that do not know the new key cannot sign, so this ends with status 3: give them
+    the key that is printed, for `fedcredit witness add`, and run this again. Not so with
+    --root: the new key is in place then, and the node goes on once witnesses know it.
+
+    Exit status: 0 done; 1 a file is missing; 3 too few witnesses answer or know the new key;
+    5 the ledger is damaged, open elsewhere, or the root is not its root.
 
     Example: fedcredit ledger rotate /etc/fedcredit
     """
@@ -149,7 +154,7 @@ def rotate(
     if not coming.exists():  # one that is there was begun before, and crashed
         write_secret(coming, {"ed25519": system_random(32).hex()})
     new, signer = read_key_file(coming), read_key_file(root) if root else None
-    written = _policy(folder, coordinator=_role(folder) == "coordinator")
+    written = _policy(folder, coordinator=_genesis(folder).role == "coordinator")
     with open_ledger(folder, written, root=signer, successor=new) as opened:
         if opened.account.keys[-1] != new.public.hex():
             opened.rotate(new)
@@ -167,14 +172,14 @@ def _policy(folder: Path, *, coordinator: bool) -> PolicyFile | CoordinatorFile:
     return read_coordinator(path) if coordinator else read_policy(path)
 
 
-def _role(folder: Path) -> str:
-    """Whose ledger is in a folder, by its first entry."""
+def _genesis(folder: Path) -> Genesis:
+    """The first entry of the ledger in a folder."""
     from fedcredit.adapters.ledgers import Copy
     from fedcredit.ledger.chain import Chain
 
     chain = Chain()
     chain.take(Copy(folder / "ledger").lines().splitlines(keepends=True)[0])
-    return chain.account.genesis.role
+    return chain.account.genesis
 
 
 def _verifier(origin: str, public: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -9,6 +10,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:  # these import numpy, which `--help` does not wait for
     from collections.abc import Sequence
+    from pathlib import Path
 
     from fedcredit.learners.evaluation import Evaluation
     from fedcredit.report.record import OwnFigures
@@ -84,6 +86,14 @@ class Results:
     def applicant(self, one: Breakdown) -> None:
         """A sample applicant's score."""
         self.line(f"A sample applicant: {one.score} points, {one.tier}, PD {one.pd:.1%}")
+
+    def files(self, folder: Path) -> None:
+        """What is left behind for people, and how to check it."""
+        audit = folder / "audit.zip"
+        self.line(f"The report: {folder / 'report.html'}")
+        self.line(
+            f"The ledgers: {audit}  (check them: fedcredit ledger verify {shlex.quote(str(audit))})"
+        )
 
 
 def _table(first: str, *others: str) -> Table:

@@ -209,12 +209,16 @@ def _print_json(findings: Findings, folder: Path) -> None:
 
     record = model_record(findings)
     shown = {key: record[key] for key in ("study", "claims", "metrics", "institutions")}
-    files = {"folder": str(folder), "report": str(folder / "report.html")}
+    files = {
+        "folder": str(folder),
+        "report": str(folder / "report.html"),
+        "ledgers": str(folder / "audit.zip"),
+    }
     typer.echo(json.dumps(shown | files, ensure_ascii=False))
 
 
 def _print_text(findings: Findings, folder: Path) -> None:
-    """Claims, metrics and the report's path."""
+    """Claims, metrics, and the paths of the report and of the ledgers."""
     from fedcredit.cli.results import Results
     from fedcredit.report.sight import view_of
 
@@ -226,4 +230,4 @@ def _print_text(findings: Findings, folder: Path) -> None:
     out.line()
     out.metrics(findings.evaluation)
     out.line()
-    out.line(f"The report: {folder / 'report.html'}")
+    out.files(folder)

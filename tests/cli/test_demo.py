@@ -69,6 +69,7 @@ def test_the_folder_can_be_used(told: tuple[Path, str, str]) -> None:
     """The report, and a model that reads back and says what is in force."""
     keep, out, _ = told
     assert f"The report: {keep}/report.html" in out
+    assert f"The ledgers: {keep}/audit.zip  (check them: fedcredit ledger verify {keep}/" in out
     assert sorted(one.name for one in keep.iterdir()) == sorted(FILES)
     weights = (keep / "model.safetensors").read_bytes()
     assert read_model(weights, (keep / "manifest.json").read_bytes()).in_force == "distributed"
@@ -106,6 +107,7 @@ sys.exit(status or len(seen))
     assert found["claims"]["in_force_name"] == "distributed"
     assert found["claims"]["with_masks"]["epsilon"] == pytest.approx(1, abs=1e-3)
     assert found["report"] == str(keep / "report.html")
+    assert found["ledgers"] == str(keep / "audit.zip")
     record = json.loads((keep / "model_record.json").read_text("utf-8"))
     assert record["own"] == found["own"]
     assert (keep / "model.safetensors").read_bytes() != before

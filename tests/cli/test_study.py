@@ -166,6 +166,7 @@ def test_people_read_claims_metrics_and_the_path(
         "masks were broken"
     )
     assert "The report: runs/a-small-study/report.html" in shown.out
+    assert "The ledgers: runs/a-small-study/audit.zip" in shown.out
     assert "round 5 of 5, score histogram: 6 of 6 answered" in shown.err
     before = (tmp_path / "runs/a-small-study/model.safetensors").read_bytes()
 
