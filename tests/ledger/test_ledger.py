@@ -413,7 +413,7 @@ def fits(budget: int) -> Ledger:
         )
     )
     for plan in PLANS:
-        ledger.propose(planned(plan, rounds=16, rho=COST))
+        ledger.propose(planned(plan, rounds=16, rho=16 * COST, rho_local=16 * ALONE))
     return ledger
 
 
