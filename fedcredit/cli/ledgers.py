@@ -137,8 +137,8 @@ def rotate(
     """Give the ledger in FOLDER a new key; the old one hands over, or the root does.
 
     Witnesses that do not know the new key cannot sign, so this ends with status 3: give them
-    the key that is printed, for `fedcredit witness add`, and run this again. Not so with
-    --root: the new key is in place then, and the node goes on once witnesses know it.
+    the key that is printed, for `fedcredit witness add`, and run this again. With --root just
+    so; whatever fails before the end, the key so far is still in its place.
 
     Exit status: 0 done; 1 a file is missing; 3 too few witnesses answer or know the new key;
     5 the ledger is damaged, open elsewhere, or the root is not its root.

@@ -58,10 +58,14 @@ def key_in(out: str) -> str:
     return line.split()[1]
 
 
+@pytest.mark.parametrize("lost", [False, True])
 def test_a_rotation_waits_for_witnesses_that_are_told_the_key(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    lost: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Status 3 and the key; the same key again until a witness knows it, then done."""
+    """Status 3 and the key; the same key again until a witness knows it, then done.
+
+    So too where the key so far is lost and the root hands over.
+    """
     bank, shop = tmp_path / "bank", tmp_path / "shop"
     bank.mkdir()
     key = new_key(shop, "shop.example/witness")
@@ -73,12 +77,16 @@ def test_a_rotation_waits_for_witnesses_that_are_told_the_key(
         first = key_in(capsys.readouterr().out)
         add_ledger(shop, "test.example/bank", read_key(first))
 
-        assert main(["ledger", "rotate", str(bank)]) == 3
+        rotate = ["ledger", "rotate", str(bank)]
+        if lost:
+            (bank / "keys" / "ledger.key").unlink()
+            rotate += ["--root", str(bank / "keys" / "root.key")]
+        assert main(rotate) == 3
         told = key_in(capsys.readouterr().out)
         assert told != first
-        assert main(["ledger", "rotate", str(bank)]) == 3
+        assert main(rotate) == 3
         assert key_in(capsys.readouterr().out) == told
         add_ledger(shop, "test.example/bank", read_key(told), only=True)
-        assert main(["ledger", "rotate", str(bank)]) == 0
+        assert main(rotate) == 0
         assert key_in(capsys.readouterr().out) == told
     assert not (bank / "keys" / "ledger.next.key").exists()

@@ -273,18 +273,44 @@ def test_a_record_pays_for_its_part_and_a_person_for_both() -> None:
     refused(person, charge(1, part="held-out"), BudgetExceeded)
 
 
-def test_what_one_plan_has_cost_is_within_the_cap_for_one_study() -> None:
-    """Whatever the plan says that it costs; another plan has a cap of its own."""
-    rules = policy(100, study_rho=NanoRho(2 * COST), automatic_rho=NanoRho(2 * COST))
-    cheap = {"rho": 2 * COST}
-    made = chain(
-        planned(**cheap), approve(), planned(OTHER, **cheap), approve(OTHER), first=genesis(rules)
-    )
+def two_charged(**most: int) -> Chain:
+    """Two turns of a plan that was put forward with this at most, under wide caps."""
+    made = chain(planned(**most), approve(), first=genesis(policy(100)))
     for index in range(2):
         add(made, charge(index))
         add(made, release(index))
+    return made
+
+
+@pytest.mark.parametrize("name", ["rho", "rho_local"])
+def test_a_plan_costs_no_more_than_it_was_put_forward_with(name: str) -> None:
+    """Whoever approved it looked at that figure; exactly that much is charged."""
+    one = COST if name == "rho" else ALONE
+    refused(two_charged(**{name: 3 * one - 1}), charge(2), BudgetExceeded)
+    add(two_charged(**{name: 3 * one}), charge(2))
+
+
+def test_what_one_plan_has_cost_is_within_the_cap_for_one_study() -> None:
+    """Also where that was lowered after the plan; another plan has a cap of its own."""
+    made = two_charged()
+    lower = policy(100, study_rho=NanoRho(3 * COST - 1))
+    add(made, changed(lower, len(made.written)))
     refused(made, charge(2), BudgetExceeded)
+    add(made, planned(OTHER, rho=2 * COST))
+    add(made, approve(OTHER))
     add(made, charge(plan=OTHER))
+
+
+@pytest.mark.parametrize(("noise", "honest"), [("distributed", 4), ("local", 1), ("alone", 1)])
+def test_a_charge_counts_on_no_more_honest_institutions_than_its_plan(
+    noise: str, honest: int
+) -> None:
+    """Else its cost would be as much lower as it counts on others' noise."""
+    made = chain(planned(noise=noise, rho=10 * ALONE), approve(), first=genesis(policy(100)))
+    for other in (1, 2, 3, 4, 5, 6, 1000):
+        if other != honest:
+            refused(made, charge(event=event(honest=other)), LocalError)
+    add(made, charge(event=event(honest=honest)))
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from fedcredit.ledger.quorum import no_witnesses
 from fedcredit.ledger.signatures import PLAIN, VerifierKey
 from fedcredit.ledger.signing import approval_text
 from fedcredit.ledger.store import InMemoryStore
-from fedcredit.privacy.budget import NOTHING_SPENT
+from fedcredit.privacy.budget import NOTHING_SPENT, admit
 from fedcredit.units import NanoRho
 from tests.federation.books import ROLES, key, now
 from tests.ledger.bank import (
@@ -445,6 +445,24 @@ def test_of_a_thousand_races_for_the_last_of_the_budget_none_is_granted_twice() 
             assert sum(one.result() for one in work) == budget
             assert ledger.account.spent == NOTHING_SPENT.charged(event(), budget)
             assert again_of(ledger).spent == ledger.account.spent
+
+
+def test_a_look_before_the_lock_would_grant_the_last_of_the_budget_many_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So the test above can fail: a planted fault, the caps are asked about too early."""
+    monkeypatch.setattr("fedcredit.ledger.account.admit", lambda *asked: asked)
+    ledger, lock, looked = fits(1), threading.Lock(), threading.Barrier(16)
+
+    def take(plan: str) -> None:
+        admit(ledger.policy.caps, ledger.standing(plan).spent, (event(),))
+        looked.wait()
+        with lock:
+            turn(ledger, ledger.standing(plan).last[0] + 1, plan=plan)
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(take, PLANS * 8))
+    assert kinds(ledger).count("release") == 16
 
 
 def again_of(ledger: Ledger) -> Account:
