@@ -41,7 +41,7 @@ def demo(
     Three banks, a telco, a utility and a shop, at epsilon 1 per record, under secure
     aggregation. Shows what each would have learned alone, what they learn together, what
     it costs in privacy, what the coordinator could see, and the score of a sample
-    applicant; leaves a report behind.
+    applicant; leaves a report and the ledgers behind.
 
     Exit status: 0 done; 1 the folder cannot be written; 2 wrong usage.
 
