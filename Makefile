@@ -51,7 +51,7 @@ superlink: $(READY) ## a study over a stock Flower SuperLink with stock nodes: s
 	@$(one_thread) $(PY) -m pytest tests/superlink
 
 faults: $(READY) ## kills, full disks, put-back ledgers, lying witnesses: some minutes, needs root
-	@$(one_thread) $(PY) -m pytest -n $(JOBS) -o norecursedirs='.*' tests/faults
+	@$(one_thread) $(PY) -m pytest -n $(JOBS) --dist worksteal -o norecursedirs='.*' tests/faults
 
 one: $(READY) ## one test: make one T=tests/privacy/test_sums.py
 	@test -n "$(T)" || { echo 'which test? make one T=tests/privacy/test_sums.py' >&2; exit 2; }
