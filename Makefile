@@ -52,7 +52,7 @@ superlink: $(READY) ## a study over a stock Flower SuperLink with stock nodes: s
 	@$(one_thread) $(PY) -m pytest tests/superlink
 
 faults: $(READY) ## kills, full disks, put-back ledgers, lying witnesses: some minutes, needs root
-	@$(one_thread) $(PY) -m pytest -n $(JOBS) -o norecursedirs='.*' tests/faults
+	@$(one_thread) $(PY) -m pytest -n $(JOBS) --dist worksteal -o norecursedirs='.*' tests/faults
 
 browser: $(BROWSER) ## the reports in a headless Chromium, which must be there: half a minute
 	@$(one_thread) $(PY) -m pytest tests/browser

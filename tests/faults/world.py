@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -112,14 +113,15 @@ def fedcredit(*words: str | Path) -> Ended:
 class WitnessProcess:
     """`fedcredit witness run` on this machine."""
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
+    def __init__(self, folder: Path, port: int = 0, wrap: Sequence[str] = ()) -> None:
         self.folder = folder
         self.process = subprocess.Popen(
-            [*PROGRAM, "witness", "run", str(folder), "--port", str(port)],
+            [*wrap, *PROGRAM, "witness", "run", str(folder), "--port", str(port)],
             cwd=ROOT,
             env=environment(),
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
         assert self.process.stdout
         self.url = self.process.stdout.readline().split()[-1]
@@ -149,7 +151,8 @@ class WitnessProcess:
 
     def end(self) -> None:
         """Kill it, as nobody asks a machine before its power goes."""
-        self.process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.communicate()
 
 

@@ -138,6 +138,39 @@ def test_row_56_without_a_quorum_a_charge_waits_and_is_not_written_twice(world: 
     assert world.verdict() == []
 
 
+@pytest.mark.parametrize("call", ["fsync:when=1", "fsync:when=2", "rename:when=1", "sendto:when=1"])
+def test_row_56_a_witness_that_is_killed_as_it_signs_goes_on_where_it_was(
+    call: str, world: World
+) -> None:
+    """At its first request: before it keeps what it signs, between, and before it answers."""
+    own = WitnessProcess(world.witnesses[1].folder, free_port())
+    port = own.port
+    own.end()
+    name = call.partition(":")[0]
+    wrap = ["strace", "-f", "-q", "-o", "/dev/null", "-e", f"trace={name}"]
+    folder, times = world.witnesses[1].folder, call.partition(":")[2]
+    own = WitnessProcess(folder, port, [*wrap, "-e", f"inject={name}:signal=SIGKILL:{times}"])
+    move(world, world.witnesses[0].url, own.url, NOWHERE)
+    node = world.start(go_on=True)
+    killed: list[tuple[str, bool]] = []
+
+    def say(kind: str, turn: tuple[int, int], data: bytes) -> bytes:
+        nonlocal own
+        try:
+            return node.ask(kind, turn, data)
+        except Refused as problem:
+            killed.append((kind, "no answer from the witness" in problem.said))
+            own.end()
+            own = WitnessProcess(folder, port)
+            return node.ask(kind, turn, data)
+
+    world.turn(say)
+    own.end()
+    assert killed == [("start", True)]
+    assert world.kinds().count("charge") == 1
+    assert world.verdict() == []
+
+
 def test_row_56_a_charge_without_a_quorum_is_burned_by_a_restart(world: World) -> None:
     move(world, NOWHERE, NOWHERE)
     with pytest.raises(Refused) as refused:
