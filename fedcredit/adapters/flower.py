@@ -1,35 +1,36 @@
 """Flower: the apps of a study, and a grid that runs both in one process.
 
-The one file that imports flwr. Flower carries bytes, and is trusted with nothing else:
-a message is one byte string in one record, and its meaning is the federation's. An error
-leaves a node as the name of a rule, without text. The private names used here are
-`TaskIdentity` and two entries of a message's metadata; tests/adapters/test_flower.py
-says what is expected of them.
+The one file that knows Flower's messages; how they travel is known to fleet.py and
+superlink.py. Flower carries bytes, and is trusted with nothing else: a message is one byte
+string in one record, and its meaning is the federation's. An error leaves a node as the
+name of a rule, without text. The private names used here are `TaskIdentity` and two entries
+of a message's metadata; tests/adapters/test_flower.py says what is expected of them.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeAlias
 
-# Read by flwr when it is imported: no report of use, no look for updates, no installing.
-os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
-os.environ["FLWR_DISABLE_UPDATE_CHECK"] = "1"
-os.environ["FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION"] = "1"
+# Before flwr: it switches off what flwr does when it is imported.
+from fedcredit.adapters.envelopes import (
+    NodeConfig,
+    bytes_of,
+    error_reply,
+    record_of,
+    reply_to,
+)
 
-from flwr.app import ConfigRecord, Context, Error, Message, RecordDict, UserConfigValue
+# isort: split
+from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
-from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid, ServerApp
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
 from fedcredit.adapters.system import Clock, StandingClock, SystemClock
-from fedcredit.errors import FedCreditError, UnreachableError
+from fedcredit.errors import UnreachableError
 from fedcredit.federation.addressed import HELLO, TURN, answer_message
 from fedcredit.federation.coordinator import Transport
 from fedcredit.federation.member import Member
@@ -57,7 +58,6 @@ __all__ = [
     "server_app",
 ]
 
-NodeConfig: TypeAlias = Mapping[str, UserConfigValue]
 Conduct: TypeAlias = Callable[[Callable[[bytes], Transport], NodeConfig], None]
 """Conducts a study: is given what makes a transport from a plan's digest, and a run's
 configuration."""
@@ -68,8 +68,6 @@ MemberOf: TypeAlias = Callable[[NodeConfig, bytes], Member]
 Node: TypeAlias = Callable[[Message], Message]
 Network: TypeAlias = Callable[[Message, Node], Iterable[tuple[float, Message]]]
 
-_RECORD: Final = "fedcredit"
-_LOG: Final = logging.getLogger("fedcredit.node")
 _PATIENT_S: Final = 120.0  # nodes of a machine that is busy starting them
 _POLL_S: Final = 0.3  # a SuperLink with a database takes about that long for a poll
 
@@ -89,17 +87,17 @@ def client_app(member_of: MemberOf) -> ClientApp:
 
     @app.query("hello")
     def hello(message: Message, context: Context) -> Message:
-        return reply(HELLO, message, context)
+        return reply(message, context)
 
     @app.train("turn")
     def ask(message: Message, context: Context) -> Message:
-        return reply(TURN, message, context)
+        return reply(message, context)
 
-    def reply(kind: str, message: Message, context: Context) -> Message:
+    def reply(message: Message, context: Context) -> Message:
         config = context.node_config
-        return _guarded(
+        return reply_to(
             message,
-            lambda data: answer_message(kind, data, lambda plan: member_of(config, plan)),
+            lambda kind, data: answer_message(kind, data, lambda plan: member_of(config, plan)),
         )
 
     return app
@@ -282,7 +280,7 @@ class LocalGrid(Grid):
         try:
             return self._app(message, context)
         except Exception as problem:  # noqa: BLE001 - as in a SuperNode
-            return _error(message, refusal_of(problem))
+            return error_reply(message, refusal_of(problem))
 
 
 class _Courier:
@@ -305,7 +303,7 @@ class _Courier:
             if reply.has_error():
                 yield Refusal(names[node], str(reply.error.reason or "node unavailable"))
             else:
-                yield Answer(names[node], _bytes_of(reply))
+                yield Answer(names[node], bytes_of(reply))
 
     def _find(self, members: Iterable[InstitutionId], deadline_s: float) -> None:
         """Ask nodes that are not known yet who they are, and wait for those that start late.
@@ -321,11 +319,11 @@ class _Courier:
         while not wanted <= set(self._nodes):
             new = sorted(set(self._grid.get_node_ids()) - greeted)
             greeted |= set(new)
-            hellos = [Message(_record(self._plan), node, HELLO, ttl=_PATIENT_S) for node in new]
+            hellos = [Message(record_of(self._plan), node, HELLO, ttl=_PATIENT_S) for node in new]
             self._asked |= dict(zip(self._grid.push_messages(hellos), new, strict=False))
             for reply in self._grid.pull_messages(sorted(self._asked)):
                 node = self._asked.pop(reply.metadata.reply_to_message_id)
-                self._learn(InstitutionId(_bytes_of(reply).decode("utf-8", "replace")), node)
+                self._learn(InstitutionId(bytes_of(reply).decode("utf-8", "replace")), node)
             left_s = end - self._clock.now()
             if left_s <= 0:
                 break
@@ -346,7 +344,7 @@ class _Courier:
         """Send each node its own bytes and yield what they say until the deadline."""
         end = self._clock.now() + deadline_s
         messages = [
-            Message(_record(data), node, kind, ttl=deadline_s) for node, data in sent_to.items()
+            Message(record_of(data), node, kind, ttl=deadline_s) for node, data in sent_to.items()
         ]
         # A SuperLink's own error does not name the node, so a reply is known by its message.
         sent = dict(zip(self._grid.push_messages(messages), sent_to, strict=False))
@@ -359,38 +357,6 @@ class _Courier:
             if not waiting or left_s <= 0:
                 return
             self._clock.wait(min(_POLL_S, left_s))
-
-
-def _guarded(message: Message, act: Callable[[bytes], bytes]) -> Message:
-    """Reply with what ``act`` makes of a message, or with the name of what went wrong."""
-    try:
-        return Message(_record(act(_bytes_of(message))), reply_to=message)
-    except FedCreditError as problem:  # its text depends on public parameters only
-        _LOG.warning("refused: %s", problem.what)
-        return _error(message, refusal_of(problem))
-    except Exception as problem:  # noqa: BLE001 - its text could hold a row: neither sent nor kept
-        where = traceback.extract_tb(problem.__traceback__)[-1]
-        _LOG.error("failed: an unexpected error at %s:%s", where.filename, where.lineno)
-        return _error(message, refusal_of(problem))
-
-
-def _record(data: bytes) -> RecordDict:
-    """Bytes as the one record of a message."""
-    return RecordDict({_RECORD: ConfigRecord({"bytes": data})})
-
-
-def _bytes_of(message: Message) -> bytes:
-    """The bytes of a message; none if it holds anything else."""
-    if not message.has_content() or set(message.content) != {_RECORD}:
-        return b""
-    record = message.content[_RECORD]
-    data = record.get("bytes") if isinstance(record, ConfigRecord) else None
-    return data if isinstance(data, bytes) else b""
-
-
-def _error(message: Message, reason: str) -> Message:
-    """A reply that is an error and holds the name of a rule."""
-    return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason), reply_to=message)
 
 
 def _context(number: int, config: NodeConfig) -> Context:
