@@ -13,6 +13,7 @@ process's exit status, in that one place.
       |    +- BudgetExceeded  4   a round would spend more than the policy allows
       +- IntegrityError       5   a file or model is not what its digest says
       +- PeerError            5   the other side broke the protocol
+      |    +- EnrolmentRefused 5  an invitation, request or approval does not hold
       +- LocalError           5   this side broke the protocol
       +- StudyStopped        75   too few institutions answered; try again later
 """
@@ -23,6 +24,7 @@ __all__ = [
     "BudgetExceeded",
     "ConfigError",
     "DataError",
+    "EnrolmentRefused",
     "FedCreditError",
     "IntegrityError",
     "LocalError",
@@ -91,6 +93,20 @@ class PeerError(FedCreditError):
     """The other side broke the protocol; our state is unchanged."""
 
     exit_status = 5
+
+
+class EnrolmentRefused(PeerError):
+    """An invitation, a request to join or an approval does not hold; nothing was changed.
+
+    Args:
+        what: see `FedCreditError`.
+        remedy: see `FedCreditError`.
+        kind: one word for programs, such as ``expired``.
+    """
+
+    def __init__(self, what: str, *, remedy: str, kind: str) -> None:
+        super().__init__(what, remedy=remedy)
+        self.kind = kind
 
 
 class LocalError(FedCreditError):

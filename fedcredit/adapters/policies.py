@@ -29,6 +29,7 @@ __all__ = [
     "read_coordinator",
     "read_key_file",
     "read_policy",
+    "read_roles",
     "write_roles",
 ]
 
@@ -221,6 +222,18 @@ def write_roles(folder: Path, roles: Roles) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, key in (("root", roles.root), ("officer", roles.officer), ("ledger", roles.key)):
         write_secret(folder / f"{name}.key", {"ed25519": key.seed.hex()})
+
+
+def read_roles(folder: Path) -> Roles:
+    """Read a ledger's keys back, before it is founded.
+
+    Raises:
+        ConfigError: one is missing, malformed, or others may read it.
+    """
+    root, officer, key = (
+        read_key_file(folder / f"{name}.key") for name in ("root", "officer", "ledger")
+    )
+    return Roles(root, officer, key)
 
 
 def read_key_file(path: Path) -> SigningKey:

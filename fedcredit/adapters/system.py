@@ -14,6 +14,7 @@ __all__ = [
     "no_sync",
     "system_random",
     "unix_time",
+    "utc_moment",
     "utc_now",
 ]
 
@@ -70,6 +71,11 @@ def system_random(count: int) -> bytes:
 def utc_now() -> str:
     """The time of day for people, such as ``2026-01-31T12:00:00Z``; nothing is ordered by it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def utc_moment() -> datetime:
+    """The time of day in UTC, for certificates."""
+    return datetime.now(UTC)
 
 
 def unix_time() -> int:

@@ -29,27 +29,30 @@ def init(
 ) -> None:
     """Begin the ledger of the institution in FOLDER, by its node.toml and policy.toml.
 
-    Makes keys/root.key, keys/officer.key and keys/ledger.key. The node needs the last one
-    only: take the other two away, to the people whose keys they are, before it runs.
+    Uses keys/root.key, keys/officer.key and keys/ledger.key, as fedcredit node init has made
+    them, or makes them. The node needs the last one only: take the other two away, to the
+    people whose keys they are, before it runs.
 
-    Exit status: 0 done; 1 a file is missing or wrong, or there is a ledger or key already;
-    4 the policy could not be kept.
+    Exit status: 0 done; 1 a file is missing or wrong, or there is a ledger already, or only
+    some of the keys; 4 the policy could not be kept.
 
     Example: fedcredit ledger init /etc/fedcredit
     """
     from fedcredit.adapters.folders import read_node
     from fedcredit.adapters.ledgers import open_store
-    from fedcredit.adapters.policies import write_roles
+    from fedcredit.adapters.policies import read_roles, write_roles
     from fedcredit.adapters.system import system_random, utc_now
     from fedcredit.ledger.founding import draw_roles, found_ledger
 
     written = _policy(folder, coordinator=coordinator)
     name = "coordinator" if coordinator else read_node(folder).institution
-    policy, roles = written.policy, draw_roles(system_random)
+    policy, made = written.policy, (folder / "keys/root.key").exists()
+    roles = read_roles(folder / "keys") if made else draw_roles(system_random)
     with open_store(folder / "ledger") as store:
         if store.lines():
             raise ConfigError(f"there is a ledger in {folder}", remedy="keep it: it is for good")
-        write_roles(folder / "keys", roles)
+        if not made:
+            write_roles(folder / "keys", roles)
         found_ledger(
             store,
             roles,

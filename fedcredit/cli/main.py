@@ -21,6 +21,7 @@ from click.exceptions import Abort, ClickException
 from fedcredit.cli.budget import budget
 from fedcredit.cli.data import data
 from fedcredit.cli.demo import demo
+from fedcredit.cli.enrol import coordinator, node_init, node_join, node_renew
 from fedcredit.cli.ledger import ledger
 from fedcredit.cli.node import node
 from fedcredit.cli.score import score
@@ -50,7 +51,11 @@ app.command("demo")(demo)
 app.command("score")(score)
 app.add_typer(study, name="study")
 app.add_typer(data, name="data")
+node.command("init")(node_init)
+node.command("join")(node_join)
+node.command("renew")(node_renew)
 app.add_typer(node, name="node")
+app.add_typer(coordinator, name="coordinator")
 app.add_typer(budget, name="budget")
 app.add_typer(ledger, name="ledger")
 app.add_typer(witness, name="witness")
