@@ -24,6 +24,14 @@ from fedcredit.cli.demo import demo
 from fedcredit.cli.enrol import coordinator, node_init, node_join, node_renew
 from fedcredit.cli.ledger import ledger
 from fedcredit.cli.node import node
+from fedcredit.cli.running import (
+    coordinator_roster,
+    coordinator_run,
+    node_pause,
+    node_resume,
+    node_run,
+    node_status,
+)
 from fedcredit.cli.score import score
 from fedcredit.cli.study import study
 from fedcredit.cli.witness import witness
@@ -54,6 +62,12 @@ app.add_typer(data, name="data")
 node.command("init")(node_init)
 node.command("join")(node_join)
 node.command("renew")(node_renew)
+node.command("run")(node_run)
+node.command("status")(node_status)
+node.command("pause")(node_pause)
+node.command("resume")(node_resume)
+coordinator.command("roster")(coordinator_roster)
+coordinator.command("run")(coordinator_run)
 app.add_typer(node, name="node")
 app.add_typer(coordinator, name="coordinator")
 app.add_typer(budget, name="budget")

@@ -17,7 +17,14 @@ from fedcredit.errors import PeerError
 from fedcredit.secagg.keys import Identity, Kind, Member, signed_by
 from fedcredit.units import InstitutionId
 
-__all__ = ["Roster", "SignedRoster", "check_roster", "quorum_of", "sign_roster"]
+__all__ = [
+    "Roster",
+    "SignedRoster",
+    "add_signature",
+    "check_roster",
+    "quorum_of",
+    "sign_roster",
+]
 
 _MOST_MEMBERS = 1000
 
