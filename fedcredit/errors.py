@@ -104,7 +104,7 @@ class EnrolmentRefused(PeerError):
         kind: one word for programs, such as ``expired``.
     """
 
-    def __init__(self, what: str, *, remedy: str, kind: str) -> None:
+    def __init__(self, what: str, *, remedy: str, kind: str = "refused") -> None:
         super().__init__(what, remedy=remedy)
         self.kind = kind
 

@@ -170,7 +170,7 @@ def test_every_folder_of_a_package_is_a_package() -> None:
     assert not bare
 
 
-def is_command(node: ast.ClassDef | ast.FunctionDef) -> bool:
+def is_command(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Whether typer hands it on, as in ``@study.command()``."""
     return any(re.search(r"\.(command|callback)\b", ast.unparse(d)) for d in node.decorator_list)
 
@@ -187,7 +187,11 @@ def test_public_names_are_declared(path: Path) -> None:
     shown: set[str] = set()
     for node in ast.parse(path.read_text("utf-8")).body:
         match node:
-            case ast.ClassDef(name=name) | ast.FunctionDef(name=name):
+            case (
+                ast.ClassDef(name=name)
+                | ast.FunctionDef(name=name)
+                | ast.AsyncFunctionDef(name=name)
+            ):
                 defined.add(name)
                 if not name.startswith("_") and not is_command(node):
                     shown.add(name)

@@ -17,6 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Self, TypeAlias
 
 from uvicorn.config import Config
@@ -24,12 +25,16 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from fedcredit.adapters.asgi import App, Receive, Scope, Send
+from fedcredit.adapters.tls import last_words
 from fedcredit.errors import ConfigError
 
 __all__ = ["CERTIFICATE", "Listener", "ListenerLimits"]
 
 CERTIFICATE: Final = "fedcredit.certificate"
 """Key of a scope: the client's certificate as DER; empty where it has shown none."""
+
+_FAREWELLS: Final = 64  # at once
+_FAREWELL_S: Final = 1.0
 
 _Lifetime: TypeAlias = Callable[[], AbstractAsyncContextManager[App]]
 
@@ -162,6 +167,7 @@ class Listener:
         self, taken: socket.socket, config: Config, state: ServerState, places: _Places
     ) -> None:
         """One handshake; from then on the connection is its protocol's."""
+        last_words.set(partial(places.bid_farewell, taken))
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: _Peer(config, state, taken, places, self._limits),
@@ -181,6 +187,7 @@ class _Places:
         self._limits = limits
         self._rooms: dict[bytes, OrderedDict[socket.socket, None]] = {b"": OrderedDict()}
         self._room_of: dict[socket.socket, bytes] = {}
+        self._farewells: set[socket.socket] = set()
 
     def enter(self, taken: socket.socket, certificate: bytes = b"") -> None:
         """Give a connection a place; the oldest of its room makes one if there is none."""
@@ -200,10 +207,32 @@ class _Places:
             if certificate and not room:
                 del self._rooms[certificate]
 
+    def bid_farewell(self, taken: socket.socket, alert: bytes) -> None:
+        """Say why a handshake failed, and leave the other side a second to read it.
+
+        A connection that is closed at once, with something still to be read from it, is
+        reset, and what was sent last is lost.
+        """
+        if len(self._farewells) >= _FAREWELLS:
+            return
+        with suppress(OSError):  # the other side may be gone
+            kept = taken.dup()
+            self._farewells.add(kept)
+            asyncio.get_running_loop().call_later(_FAREWELL_S, self._part, kept)
+            kept.send(alert)
+            kept.shutdown(socket.SHUT_WR)
+
+    def _part(self, kept: socket.socket) -> None:
+        """Close what was kept open for an alert."""
+        self._farewells.discard(kept)
+        kept.close()
+
     def close(self) -> None:
         """End all."""
         for taken in list(self._room_of):
             self._end(taken)
+        for kept in list(self._farewells):
+            self._part(kept)
 
     def _end(self, taken: socket.socket) -> None:
         """End a connection: whoever owns it sees that the other side is gone."""

@@ -9,19 +9,32 @@ from __future__ import annotations
 
 import logging
 import ssl
+from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from fedcredit.errors import ConfigError
 
-__all__ = ["client_context", "reason_of", "server_context"]
+__all__ = ["LastWords", "client_context", "last_words", "reason_of", "server_context"]
 
 _LOG: Final = logging.getLogger("fedcredit.front")
 _PROTOCOLS: Final = ["http/1.1"]
 
 
+LastWords: TypeAlias = Callable[[bytes], None]
+"""Sends bytes to the other side of a connection that is about to be closed."""
+
+last_words: Final[ContextVar[LastWords]] = ContextVar("last_words")
+"""Of the connection whose handshake is done in this context. Asyncio closes a connection whose
+handshake failed without sending the alert that says why."""
+
+
 class _Noted(ssl.SSLObject):
-    """A server's side of a connection that notes why a handshake failed."""
+    """A server's side of a connection: why a handshake failed is noted here, and said there."""
+
+    outgoing: ssl.MemoryBIO
+    words: LastWords | None
 
     def do_handshake(self) -> None:
         """See the class."""
@@ -31,7 +44,27 @@ class _Noted(ssl.SSLObject):
             raise
         except ssl.SSLError as problem:
             _LOG.info("a connection was refused: %s", reason_of(problem))
+            if self.words is not None:
+                self.words(self.outgoing.read())
             raise
+
+
+class _ServerContext(ssl.SSLContext):
+    """A context whose connections know where their last words go."""
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,  # noqa: FBT001, FBT002 - the standard library's signature
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        """See `ssl.SSLContext.wrap_bio`."""
+        made = super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+        if isinstance(made, _Noted):
+            made.outgoing, made.words = outgoing, last_words.get(None)
+        return made
 
 
 def server_context(certificate: Path, key: Path, authority: Path) -> ssl.SSLContext:
@@ -45,7 +78,7 @@ def server_context(certificate: Path, key: Path, authority: Path) -> ssl.SSLCont
     Raises:
         ConfigError: a file is missing or malformed, or the key is not the certificate's.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = _ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.sslobject_class = _Noted
     context.verify_mode = ssl.CERT_OPTIONAL
     context.num_tickets = 0

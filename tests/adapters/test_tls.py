@@ -1,4 +1,4 @@
-"""Certificates that must not count: each is refused, by either side, with a reason that names it."""
+"""Certificates that must not count: either side refuses each, and says why."""
 
 from __future__ import annotations
 
@@ -181,9 +181,11 @@ def test_a_server_with_a_false_certificate_is_refused(
         key.public_key(), hosts, consortium.now + shift, system_random
     )
     member = consortium.base / "bank/keys/member.pem"
-    with shown(consortium, tmp_path, key_pem(key), pem_of(made)) as port:
-        with pytest.raises(httpx.TransportError) as refusal:
-            attempt(port, context_of(consortium, member))
+    with (
+        shown(consortium, tmp_path, key_pem(key), pem_of(made)) as port,
+        pytest.raises(httpx.TransportError) as refusal,
+    ):
+        attempt(port, context_of(consortium, member))
     assert reason in reason_of(refusal.value)
 
 
@@ -200,9 +202,11 @@ def test_a_server_of_another_authority_and_one_of_none_are_refused(
         (alone, alone, "self-signed"),
         (parts, parts, "purpose"),
     ):
-        with shown(consortium, tmp_path, secret, certificate) as port:
-            with pytest.raises(httpx.TransportError) as refusal:
-                attempt(port, context_of(consortium, member))
+        with (
+            shown(consortium, tmp_path, secret, certificate) as port,
+            pytest.raises(httpx.TransportError) as refusal,
+        ):
+            attempt(port, context_of(consortium, member))
         assert reason in reason_of(refusal.value)
 
 

@@ -1,0 +1,224 @@
+"""The people of a consortium: what each of them types, and the processes that they start."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+BIN = Path(sys.executable).parent
+SIX_WORDS = re.compile(r"((?:[a-z]+[ -]){5}[a-z]+)")
+NAMES = ("bank", "shop", "telco")
+
+POLICY = """
+origin = "{name}.example/ledger"
+
+[budget]
+epsilon = 2.0
+epsilon_local = 5.0
+person_epsilon = 9.0
+person_epsilon_local = 12.0
+
+[period]
+begins = "{year}-01-01"
+ends = "{after}-01-01"
+
+[study]
+epsilon = 2.0
+automatic_epsilon = {automatic}
+"""
+
+WITNESS = """
+[[witness]]
+key = "{key}"
+url = "http://127.0.0.1:{port}"
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def table(seed: int) -> str:
+    """Rows in which late payers default more often."""
+    draw = np.random.default_rng(seed)
+    lines = ["income,late,housing,default"]
+    for _ in range(2000):
+        late = int(draw.integers(0, 4))
+        bad = int(draw.random() < 0.05 + 0.15 * late)
+        lines.append(f"{draw.integers(0, 8000)},{late},{draw.choice(['own', 'rent'])},{bad}")
+    return "\n".join(lines) + "\n"
+
+
+class Consortium:
+    """Folders, and processes that run while the block does."""
+
+    def __init__(self, base: Path) -> None:
+        self.base, self.port = base, free_port()
+        self.centre = base / "coordinator"
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def folder(self, name: str) -> Path:
+        return self.base / name
+
+    def __enter__(self) -> Self:
+        self._found()
+        self._join()
+        self._begin_ledgers()
+        for name in NAMES:
+            self.start(f"node-{name}", "node", "run", str(self.folder(name)))
+        self._sign_the_roster()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in list(self._running):
+            self.end(name)
+
+    def start(self, name: str, *words: str) -> None:
+        with (self.base / f"{name}.log").open("ab") as log:
+            self._running[name] = subprocess.Popen(
+                [BIN / "fedcredit", *words],
+                cwd=self.base,
+                env=self._environment(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def end(self, name: str, how: int = signal.SIGTERM) -> int:
+        process = self._running.pop(name)
+        os.killpg(process.pid, how)
+        try:
+            return process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return process.wait()
+
+    def call(self, *words: str, timeout: float = 120.0, check: bool = True) -> str:
+        done = subprocess.run(
+            [BIN / "fedcredit", *words],
+            cwd=self.base,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"{words}: {done.stderr}\n{self.logs()}"
+        return done.stdout
+
+    def until(self, there: Callable[[], bool], patience_s: float = 90.0) -> None:
+        end = time.monotonic() + patience_s
+        while not there():
+            assert time.monotonic() < end, self.logs()
+            time.sleep(0.3)
+
+    def logs(self) -> str:
+        """The end of every log."""
+        return "\n".join(
+            f"--- {path.name}\n{path.read_text('utf-8', 'replace')[-2500:]}"
+            for path in sorted(self.base.glob("*.log"))
+        )
+
+    def pids(self) -> set[int]:
+        """Of our processes and all that they have started."""
+        groups = {process.pid for process in self._running.values()}
+        found = set()
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                fields = path.read_text("ascii", "replace").rpartition(")")[2].split()
+                if int(fields[2]) in groups:
+                    found.add(int(path.parent.name))
+        return found
+
+    def _environment(self) -> dict[str, str]:
+        return {"HOME": str(self.base), "PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
+
+    def _found(self) -> None:
+        """The operator founds the consortium and starts the coordinator."""
+        self.call(
+            "coordinator", "init", str(self.centre), "--consortium", "Delta",
+            "--host", "127.0.0.1", "--port", str(self.port),
+        )  # fmt: skip
+        self.start(
+            "coordinator", "coordinator", "run", str(self.centre),
+            "--superlink-port", str(free_port()),
+        )  # fmt: skip
+
+    def _join(self) -> None:
+        """Each institution joins; operator and institution compare six words."""
+        for seed, name in enumerate(NAMES):
+            folder, invite = self.folder(name), self.base / f"{name}.invite.json"
+            self.call("coordinator", "invite", str(self.centre), name, "-o", str(invite))
+            self.call("node", "init", str(folder), "--name", name)
+            text = (folder / "node.toml").read_text("utf-8")
+            (folder / "node.toml").write_text(text.replace("data/*.parquet", "table.csv"), "utf-8")
+            (folder / "table.csv").write_text(table(seed), "utf-8")
+            self._write_policy(name, "")
+            self.start(f"join-{name}", "node", "join", str(folder), str(invite))
+            log = self.base / f"join-{name}.log"
+            self.until(lambda log=log: bool(SIX_WORDS.search(log.read_text("utf-8"))))
+            (words,) = SIX_WORDS.findall(log.read_text("utf-8"))[:1]
+            self.call("coordinator", "approve", str(self.centre), name, "--words", words)
+            assert self._running.pop(f"join-{name}").wait(60) == 0, self.logs()
+
+    def _begin_ledgers(self) -> None:
+        """Everybody begins a ledger, and witnesses the others'."""
+        ports = {name: free_port() for name in NAMES}
+        keys = {
+            name: self.call("witness", "key", str(self.folder(name) / "witness")).strip()
+            for name in NAMES
+        }
+        for name in NAMES:
+            others = [one for one in NAMES if one != name]
+            self._write_policy(
+                name,
+                "".join(WITNESS.format(key=keys[one], port=ports[one]) for one in others),
+            )
+        all_ = "".join(WITNESS.format(key=keys[one], port=ports[one]) for one in NAMES)
+        (self.centre / "policy.toml").write_text(
+            f'origin = "coordinator.example/ledger"\n{all_}', "utf-8"
+        )
+        for name in (*NAMES, "coordinator"):
+            words = ["--coordinator"] if name == "coordinator" else []
+            told = self.call("ledger", "init", str(self.base / name), *words).split()
+            for other in NAMES:
+                if other != name:
+                    witness = str(self.folder(other) / "witness")
+                    self.call("witness", "add", witness, told[0], told[-1])
+        for name in NAMES:
+            witness = str(self.folder(name) / "witness")
+            self.start(f"witness-{name}", "witness", "run", witness, "--port", str(ports[name]))
+
+    def _write_policy(self, name: str, witnesses: str) -> None:
+        year = time.gmtime().tm_year
+        automatic = 0.5 if name == "bank" else 2.0
+        text = POLICY.format(name=name, year=year, after=year + 1, automatic=automatic)
+        (self.folder(name) / "policy.toml").write_text(text + witnesses, "utf-8")
+
+    def _sign_the_roster(self) -> None:
+        """Each member looks at the roster and signs it."""
+        self.call("coordinator", "roster", str(self.centre))
+        for name in NAMES:
+            roster = self.folder(name) / "roster.json"
+            self.until(roster.exists)
+            self.call("node", "roster", "sign", str(self.folder(name)), "--yes")
+        for name in NAMES:
+
+            def counts(name: str = name) -> bool:
+                folder = str(self.folder(name))
+                return "It counts" in self.call("node", "roster", "show", folder, check=False)
+
+            self.until(counts)

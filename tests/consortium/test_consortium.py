@@ -1,0 +1,134 @@
+"""A consortium as its people run it: our own commands, over TLS, one process each.
+
+`make e2e-local` runs it. Nothing stands in for anything: the coordinator with its front and
+its SuperLink, nodes, witnesses, enrolment by six words, a roster that members sign, a study
+that one officer approves by hand, its result, and an auditor who checks all ledgers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from fedcredit.data.schema import write_schema
+from tests.consortium.people import Consortium
+from tests.federation.made import SCHEMA
+
+LOOPBACK = "0100007F"  # 127.0.0.1, as the kernel writes it
+
+STUDY = """
+name = "pilot"
+purpose = "to show that it works"
+learner = "scorecard"
+schema = "schema.toml"
+salt = "00000000000000000000000000000001"
+seed = "00000000000000000000000000000002"
+retries = 1
+deadline_s = 60.0
+
+[target]
+epsilon = 1.0
+"""
+
+
+@pytest.fixture(scope="module")
+def consortium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consortium]:
+    """Three institutions that have joined, signed the roster and run."""
+    with Consortium(tmp_path_factory.mktemp("consortium")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def study(consortium: Consortium) -> str:
+    """A study that has been proposed, approved, started and watched to its end."""
+    (consortium.base / "schema.toml").write_text(write_schema(SCHEMA), "utf-8")
+    (consortium.base / "study.toml").write_text(STUDY, "utf-8")
+    centre = str(consortium.centre)
+    said = consortium.call("study", "propose", centre, str(consortium.base / "study.toml"))
+    name = said.split()[0]
+
+    def answers() -> dict[str, str]:
+        (listed,) = json.loads(consortium.call("study", "list", centre, "--json"))["studies"]
+        return {one: said["word"] for one, said in listed["answers"].items()}
+
+    consortium.until(
+        lambda: answers() == {"bank": "waiting", "shop": "approved", "telco": "approved"}
+    )
+    bank = consortium.folder("bank")
+    shown = consortium.call("study", "show", str(bank), name)
+    assert "to show that it works" in shown
+    assert "this study at most" in shown
+    consortium.call(
+        "study", "approve", str(bank), name, "--officer", str(bank / "keys/officer.key"),
+        "--note", "credit committee",
+    )  # fmt: skip
+    consortium.until(lambda: set(answers().values()) == {"approved"})
+    consortium.call("study", "start", centre, name)
+    watched = consortium.call("study", "watch", centre, name, "--json", timeout=300)
+    lines = [json.loads(line) for line in watched.splitlines()]
+    (consortium.base / "watched.json").write_text(json.dumps(lines), "utf-8")
+    return name
+
+
+def test_a_study_completes_and_everybody_was_in_every_round(
+    consortium: Consortium, study: str
+) -> None:
+    lines = json.loads((consortium.base / "watched.json").read_text("utf-8"))
+    *rounds, end = lines
+    assert end["state"] == "done", consortium.logs()
+    assert 0.5 < end["auc"] < 1.0
+    assert len(rounds) >= 5
+    assert all(one["answered"] == ["bank", "shop", "telco"] for one in rounds)
+    assert rounds[-1]["epsilon"] <= 1.0
+
+
+def test_members_fetch_what_was_published(consortium: Consortium, study: str) -> None:
+    out = consortium.base / "fetched"
+    consortium.call("study", "result", str(consortium.folder("shop")), study, "-o", str(out))
+    assert {"report.html", "model.safetensors", "plan.json"} <= {one.name for one in out.iterdir()}
+
+
+def test_an_auditor_checks_every_ledger(consortium: Consortium, study: str) -> None:
+    places = [str(consortium.folder(name)) for name in ("bank", "shop", "telco")]
+    bundle = consortium.base / "audit.zip"
+    consortium.call("ledger", "bundle", *places, str(consortium.centre), "-o", str(bundle))
+    found = json.loads(consortium.call("ledger", "verify", str(bundle), "--json"))
+    assert (found["verdict"], found["problems"]) == ("holds", [])
+    assert found["coordinator"]["matched"] == found["coordinator"]["receipts"] > 0
+    approvals = {
+        one["institution"]: one["plans"][0]["approved_by"]
+        for one in found["ledgers"]
+        if one["role"] == "institution"
+    }
+    assert approvals == {"bank": "officer", "shop": "policy", "telco": "policy"}
+
+
+def test_whoever_is_revoked_is_out(consortium: Consortium, study: str) -> None:
+    centre, telco = str(consortium.centre), consortium.folder("telco")
+    consortium.call("coordinator", "revoke", centre, "telco", "--reason", "merger")
+
+    def troubled() -> bool:
+        return "403" in json.loads((telco / "status.json").read_text("ascii"))["trouble"]
+
+    consortium.until(troubled)
+
+
+def test_every_service_listens_where_it_must_and_nowhere_else(consortium: Consortium) -> None:
+    """One port for the outside; Flower and witnesses on loopback alone."""
+    sockets = {
+        target
+        for pid in consortium.pids()
+        for one in Path(f"/proc/{pid}/fd").glob("*")
+        if (target := os.readlink(one)).startswith("socket:")
+    }
+    ours = set()
+    for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:  # listening, and ours
+            address, port = fields[1].split(":")
+            ours.add((address, int(port, 16)))
+    assert {one for one in ours if one[0] != LOOPBACK} == {("00000000", consortium.port)}
+    assert len(ours) > 4, "and Flower's and the witnesses' on loopback"
