@@ -23,10 +23,10 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 JOBS ?= auto
 one_thread := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 POLARS_MAX_THREADS=1
 
-.PHONY: help setup demo test lint types tests superlink faults browser one format lock clean
+.PHONY: help setup demo test lint types tests superlink e2e-local faults browser one format lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 setup: $(READY) ## install into .venv (every other target does it when needed)
 
@@ -50,6 +50,9 @@ tests: $(READY) ## tests and doctests, with branch coverage: 100 % of privacy, 9
 
 superlink: $(READY) ## a study over a stock Flower SuperLink with stock nodes: some minutes
 	@$(one_thread) $(PY) -m pytest tests/superlink
+
+e2e-local: $(READY) ## a consortium as its people run it, over TLS, one process each: a minute
+	@$(one_thread) $(PY) -m pytest tests/consortium
 
 faults: $(READY) ## kills, full disks, put-back ledgers, lying witnesses: some minutes, needs root
 	@$(one_thread) $(PY) -m pytest -n $(JOBS) --dist worksteal -o norecursedirs='.*' tests/faults

@@ -43,7 +43,7 @@ def propose(
         text = file.read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         raise ConfigError(f"{file} cannot be read", remedy="name a study's file") from None
-    wanted = read_study(text, str(file))
+    wanted = read_study(text, str(file), records=False)
     schema = load_schema(file.parent / wanted.schema)
     path = folder / "roster.json"
     names = [one.name for one in read_roster(path).roster.members]

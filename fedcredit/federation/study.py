@@ -136,12 +136,13 @@ class Study:
             )
 
 
-def read_study(text: str, where: str) -> Study:
+def read_study(text: str, where: str, *, records: bool = True) -> Study:
     """Read a study file, strictly.
 
     Args:
         text: TOML.
         where: the file's name, for errors.
+        records: whether it must say where they are; not where institutions have their own.
 
     Returns:
         The study.
@@ -155,7 +156,7 @@ def read_study(text: str, where: str) -> Study:
       fix: did you mean 'purpose'? ...
     """
     study = build(Study, parse_toml(text, where), where)
-    if not study.institutions and not study.split.table:
+    if records and not study.institutions and not study.split.table:
         raise ConfigError(
             f"{where} names no records",
             remedy="add [[institutions]] with name and table, or [split] with table",

@@ -11,13 +11,14 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 BIN = Path(sys.executable).parent
-SIX_WORDS = re.compile(r"((?:[a-z]+[ -]){5}[a-z]+)")
+SIX_WORDS = re.compile(r"^ +((?:[a-z]+ ){5}[a-z]+)$", re.MULTILINE)
 NAMES = ("bank", "shop", "telco")
 
 POLICY = """
@@ -43,6 +44,10 @@ WITNESS = """
 key = "{key}"
 url = "http://127.0.0.1:{port}"
 """
+
+
+def _says_words(log: Path) -> bool:
+    return bool(SIX_WORDS.search(log.read_text("utf-8")))
 
 
 def free_port() -> int:
@@ -74,12 +79,16 @@ class Consortium:
         return self.base / name
 
     def __enter__(self) -> Self:
-        self._found()
-        self._join()
-        self._begin_ledgers()
-        for name in NAMES:
-            self.start(f"node-{name}", "node", "run", str(self.folder(name)))
-        self._sign_the_roster()
+        try:
+            self._found()
+            self._join()
+            self._begin_ledgers()
+            for name in NAMES:
+                self.start(f"node-{name}", "node", "run", str(self.folder(name)))
+            self._sign_the_roster()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -134,13 +143,14 @@ class Consortium:
 
     def pids(self) -> set[int]:
         """Of our processes and all that they have started."""
-        groups = {process.pid for process in self._running.values()}
-        found = set()
+        parents: dict[int, int] = {}
         for path in Path("/proc").glob("[0-9]*/stat"):
             with suppress(OSError):
                 fields = path.read_text("ascii", "replace").rpartition(")")[2].split()
-                if int(fields[2]) in groups:
-                    found.add(int(path.parent.name))
+                parents[int(path.parent.name)] = int(fields[1])
+        found = {process.pid for process in self._running.values()}
+        while more := {pid for pid, parent in parents.items() if parent in found} - found:
+            found |= more
         return found
 
     def _environment(self) -> dict[str, str]:
@@ -169,8 +179,8 @@ class Consortium:
             self._write_policy(name, "")
             self.start(f"join-{name}", "node", "join", str(folder), str(invite))
             log = self.base / f"join-{name}.log"
-            self.until(lambda log=log: bool(SIX_WORDS.search(log.read_text("utf-8"))))
-            (words,) = SIX_WORDS.findall(log.read_text("utf-8"))[:1]
+            self.until(partial(_says_words, log))
+            (words,) = SIX_WORDS.findall(log.read_text("utf-8"))
             self.call("coordinator", "approve", str(self.centre), name, "--words", words)
             assert self._running.pop(f"join-{name}").wait(60) == 0, self.logs()
 

@@ -8,8 +8,8 @@ that one officer approves by hand, its result, and an auditor who checks all led
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -122,7 +122,7 @@ def test_every_service_listens_where_it_must_and_nowhere_else(consortium: Consor
         target
         for pid in consortium.pids()
         for one in Path(f"/proc/{pid}/fd").glob("*")
-        if (target := os.readlink(one)).startswith("socket:")
+        if (target := str(one.readlink())).startswith("socket:")
     }
     ours = set()
     for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]:
