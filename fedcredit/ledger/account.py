@@ -305,9 +305,14 @@ class Account:
         if twice or entry.turn in known.closed:
             raise _stray(entry, f"of round {entry.round + 1}, attempt {entry.attempt}")
 
+    @property
+    def _own_keys(self) -> set[str]:
+        """Every key of the ledger's own so far, hex."""
+        return {*self.keys, self.genesis.root, self.genesis.officer}
+
     def _check_rotation(self, entry: KeyRotate) -> None:
         """A key is never taken up again, and somebody hands over to it."""
-        if entry.key in (*self.keys, self.genesis.root, self.genesis.officer):
+        if entry.key in self._own_keys or entry.key in self.policy.watched_by:
             raise _stray(entry, "to a key that was in use before")
         if not (entry.old or entry.root):
             raise _stray(entry, "that neither the old key nor the root has signed")
@@ -326,6 +331,11 @@ class Account:
             raise PrivacyError(
                 f"a period that goes on to {new.ends}, the one in force ends on {old.ends}",
                 remedy="begin a new period where the old one ends",
+            )
+        if new.watched_by & self._own_keys:
+            raise PrivacyError(
+                "a policy with a witness that has a key of the ledger itself",
+                remedy="name witnesses of others",
             )
         if gives_more(old, new) and not entry.second:
             raise PrivacyError(

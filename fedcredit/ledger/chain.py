@@ -127,6 +127,8 @@ class Chain:
                 raise damaged(0, "it is no genesis")
             if entry.role == "coordinator" and not entry.policy.allows_nothing:
                 raise damaged(0, "a coordinator has no records, and so no budget")
+            if entry.policy.watched_by & {entry.root, entry.officer, entry.key}:
+                raise damaged(0, "a ledger does not witness itself")
             check_genesis(entry)
             return {**body_of(entry), **own}
         self.account.check(entry, time[:10])

@@ -114,6 +114,11 @@ class BudgetPolicy:
             )
         )
 
+    @property
+    def watched_by(self) -> frozenset[str]:
+        """Public keys of the witnesses, hex."""
+        return frozenset(_public_of(one).hex() for one in self.witnesses)
+
     def covers(self, day: str) -> bool:
         """Whether a day (``2026-11-25``, or a time that begins so) lies in the period."""
         return self.begins <= day[:10] < self.ends

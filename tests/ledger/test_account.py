@@ -28,7 +28,9 @@ from fedcredit.ledger.entries import (
     Receipt,
     Step,
 )
-from fedcredit.ledger.policy import BudgetPolicy
+from fedcredit.ledger.policy import BudgetPolicy, WitnessKey
+from fedcredit.ledger.signatures import COSIGNATURE, VerifierKey
+from fedcredit.ledger.signing import SigningKey
 from fedcredit.privacy.budget import NOTHING_SPENT, Spent
 from fedcredit.privacy.events import Part
 from fedcredit.units import NanoRho
@@ -406,6 +408,26 @@ def test_a_key_is_handed_over_by_the_old_one_or_the_root() -> None:
     refused(made, rotated(third, 2, old=ROLES.key), IntegrityError)
     add(made, rotated(third, 2, old=None, root=ROLES.root))
     assert made.account.keys == [one.public.hex() for one in (ROLES.key, NEXT, third)]
+
+
+def watched_by(one: SigningKey) -> BudgetPolicy:
+    """A policy whose witness has this key, under a name of its own."""
+    key_ = str(VerifierKey("shop.example/witness", COSIGNATURE, one.public))
+    return policy(quorum=1, witnesses=(WitnessKey(key_, "institution"),))
+
+
+def test_a_ledger_does_not_witness_itself() -> None:
+    """Neither from the start nor later, with any key of its own."""
+    for own in (ROLES.root, ROLES.officer, ROLES.key):
+        with pytest.raises(IntegrityError, match="does not witness itself"):
+            chain(first=genesis(watched_by(own)))
+        refused(chain(), changed(watched_by(own), 1, ROLES.officer), PrivacyError)
+    before = chain(rotated(NEXT, 1))
+    for own in (ROLES.key, NEXT):
+        refused(before, changed(watched_by(own), 2, ROLES.officer), PrivacyError)
+    stranger = key("stranger")
+    made = chain(changed(watched_by(stranger), 1, ROLES.officer))
+    refused(made, rotated(stranger, 2), LocalError)
 
 
 def test_a_standing_adds_up_all_plans_and_shows_one() -> None:
