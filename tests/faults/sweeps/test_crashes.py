@@ -8,6 +8,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -122,13 +123,16 @@ def calls(fresh: Fresh, tmp_path: Path) -> Counter[str]:
 def test_row_14_a_process_is_killed_at_every_call_that_changes_the_disk(
     call: str, fresh: Fresh, tmp_path: Path, calls: Counter[str]
 ) -> None:
-    for at in range(1, calls[call] + 1):
+    for at in count(1):
         world = fresh()
         inject = f"inject={call}:signal=SIGKILL:when={at}"
         world.persist(world.begin(strace(tmp_path / "log.txt", "-e", inject)))
-        assert statuses(world) in ([-9], [-9, 5]), inject
         settled(world)
-    print(f"\n{call}: killed at each of {calls[call]}")
+        if not statuses(world):
+            break  # a turn has no such call any more
+        assert statuses(world) in ([-9], [-9, 5]), inject
+    print(f"\n{call}: killed at each of {at - 1}")
+    assert at - 1 >= calls[call] - 1  # libraries may write once more or less
 
 
 @pytest.mark.parametrize(
