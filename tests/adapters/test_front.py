@@ -12,22 +12,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
-from fedcredit.adapters.coordinator_folder import revoke_institution
+from fedcredit.adapters.coordinator_folder import read_register, revoke_institution
 from fedcredit.adapters.front import FrontLimits, SuperLinkPlace
+from fedcredit.adapters.gate import Gate, Standing
 from tests.adapters.enrolled import HOST, Consortium, kind_of, serving, upstream
 
 FLEET = "/v1/fleet/pull-messages"
-PATHS = (
-    FLEET,
-    "/v1/studies",
-    "/v1/studies/s1/plan.json",
-    "/enrol/request",
-    "/enrol/poll",
-    "/enrol/renew",
-    "/enrol/certificate",
-)
 NOBODYS = (
     "/",
     "/docs",
@@ -84,7 +77,7 @@ def client(consortium: Consortium, port: int, name: str) -> httpx.Client:
     return consortium.client(port, path)
 
 
-def raw(consortium: Consortium, port: int, name: str, data: bytes) -> bytes:
+def raw(consortium: Consortium, port: int, name: str, data: bytes, *, end: bool = False) -> bytes:
     """What is answered to bytes that no client would send."""
     path = consortium.base / name / "keys/member.pem" if name else None
     context = consortium.tls(path)
@@ -93,11 +86,12 @@ def raw(consortium: Consortium, port: int, name: str, data: bytes) -> bytes:
         context.wrap_socket(plain, server_hostname=HOST) as line,
     ):
         line.sendall(data)
+        line.settimeout(0.3 if end else 20)  # what is not complete is not answered
         found = b""
         try:
             while piece := line.recv(65536):
                 found += piece
-        except (ssl.SSLError, ConnectionError):
+        except (ssl.SSLError, ConnectionError, TimeoutError):
             pass
         return found
 
@@ -433,3 +427,105 @@ def test_a_fault_of_an_app_shows_no_text_of_it(
         answered = line.post("/v1/studies")
     assert (answered.status_code, kind_of(answered)) == (500, "fault")
     assert "canary-77" not in answered.text + caplog.text
+
+
+@pytest.mark.parametrize(
+    ("fault", "name", "path", "word"),
+    [
+        ("path", "bank", "/v1/fleet/../control/start-run", "/v1/control/start-run"),
+        ("gate", "shop", FLEET, FLEET),
+        ("key", "telco", FLEET, FLEET),
+        ("length", "bank", FLEET, FLEET),
+    ],
+)
+def test_each_attack_would_win_without_its_defence(
+    fault: str,
+    name: str,
+    path: str,
+    word: str,
+    consortium: Consortium,
+    place: SuperLinkPlace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So what refuses it above is the defence, and not something else on the way."""
+    header = consortium.node_header("bank")["flwr-public-key"]
+    length = "Content-Length: 0\r\n"
+    if fault == "length":
+        length += "Transfer-Encoding: chunked\r\n"
+    text = (
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nflwr-public-key: {header}\r\n{length}"
+        "Connection: close\r\n\r\n" + ("0\r\n\r\n" if fault == "length" else "")
+    )
+    with serving(consortium, place) as port:
+        found = raw(consortium, port, name, text.encode())
+    assert found[9:12] in (b"404", b"403", b"400")
+    match fault:
+        case "path":
+            monkeypatch.setattr("fedcredit.adapters.front._PLAIN", lambda _: True)
+        case "gate":
+            bank = read_register(consortium.folder).named("bank")
+            monkeypatch.setattr(Gate, "standing", lambda *_: Standing("member", (bank,)))
+        case "key":
+            monkeypatch.setattr("fedcredit.adapters.front.shows_key", lambda *_: True)
+        case _:
+            monkeypatch.setattr("fedcredit.adapters.front.is_ambiguous", lambda _: False)
+    with serving(consortium, place) as port:
+        found = raw(consortium, port, name, text.encode())
+    assert found.startswith(b"HTTP/1.1 200")
+    assert f'"path": "{word}"'.encode() in found
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_nonsense_is_refused_and_the_front_stands(
+    seed: int, consortium: Consortium, port: int
+) -> None:
+    """Requests with bytes changed, cut out and doubled: never a 5xx, never a wait."""
+    draw = np.random.default_rng(seed)
+
+    def below(limit: int) -> int:
+        return int(draw.integers(limit))
+
+    header = consortium.node_header("bank")["flwr-public-key"]
+    body = json.dumps({"name": "bank", "token": "ab" * 32, "card": {"request": "x"}})
+    for _ in range(40):
+        path = (FLEET, "/v1/studies", "/enrol/request", "/enrol/renew", "/docs")[below(5)]
+        data = bytearray(
+            f"POST {path} HTTP/1.1\r\nHost: x\r\nflwr-public-key: {header}\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
+        )
+        for _ in range(1 + below(6)):
+            at = below(len(data))
+            match below(3):
+                case 0:
+                    data[at] = below(256)
+                case 1:
+                    del data[at : at + 1 + below(20)]
+                case _:
+                    data[at:at] = data[at : at + 1 + below(20)]
+        found = raw(consortium, port, ("", "bank")[below(2)], bytes(data), end=True)
+        assert found[9:10] in (b"", b"2", b"4") or found[9:12] == b"501", found
+    with client(consortium, port, "bank") as line:
+        assert line.post("/v1/studies").status_code == 200
+
+
+def test_a_large_upload_is_not_kept_in_memory(consortium: Consortium) -> None:
+    """Sixty megabytes pass while the process that passes them grows by less than a few."""
+    with upstream(consortium) as place, serving(consortium, place) as port:
+        sizes: list[int] = []
+        with client(consortium, port, "bank") as line:
+
+            def pieces() -> Iterator[bytes]:
+                for _ in range(60):
+                    yield bytes(1 << 20)
+                    sizes.append(resident_kib())
+
+            headers = consortium.node_header("bank") | {"content-length": str(60 << 20)}
+            found = line.post(FLEET, content=pieces(), headers=headers).json()
+    assert found["bytes"] == 60 << 20
+    assert max(sizes) - min(sizes) < 24 << 10  # of two servers and a client in one process
+
+
+def resident_kib() -> int:
+    """Memory of this process."""
+    text = Path("/proc/self/status").read_text("ascii")
+    return int(text.split("VmRSS:")[1].split()[0])

@@ -212,3 +212,16 @@ def test_a_closed_listener_answers_what_has_come_and_takes_no_more(
         assert named(consortium, port, "bank") == "bank"
     with pytest.raises(httpx.ConnectError):
         named(consortium, port, "bank")
+
+
+def test_an_app_that_cannot_begin_is_no_silence(consortium: Consortium) -> None:
+    @asynccontextmanager
+    async def lifetime() -> AsyncIterator[App]:
+        raise ConfigError("no register", remedy="make one")
+        yield who
+
+    pki = consortium.folder / "pki"
+    context = server_context(pki / "server.pem", pki / "server.key", pki / "authority.pem")
+    there = Listener(lifetime, context, HOST, 0)
+    with pytest.raises(ConfigError, match="no register"):
+        there.open()
