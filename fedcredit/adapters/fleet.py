@@ -33,6 +33,7 @@ from fedcredit.errors import PeerError, UnreachableError
 __all__ = ["FleetNode"]
 
 _POLL_S: Final = 0.3
+_FIRST_POLL_S: Final = 0.05
 _PATIENCE_S: Final = 90.0
 _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 5.0
@@ -57,7 +58,7 @@ class FleetNode:
             line: the way to the SuperLink.
             handler: answers messages, one at a time, on the thread that runs the node.
             digest: of the one app whose runs are answered (fedcredit/adapters/fab.py).
-            poll_s: seconds between questions for a message.
+            poll_s: seconds between questions for a message; shorter right after one.
             patience_s: seconds for which the node may be refused before it gives up. More
                 than the time for which a SuperLink takes a node that crashed for present.
         """
@@ -115,9 +116,13 @@ class FleetNode:
         self._active.set()
         _LOG.info("connected")
         try:
+            # The next step of a turn follows soon, if there is one.
+            polls = Pauses(min(_FIRST_POLL_S, self._poll_s), self._poll_s)
             while not self._stop.is_set():
-                if not self._answer_one(session):
-                    self._stop.wait(self._poll_s)
+                if self._answer_one(session):
+                    polls.restart()
+                else:
+                    self._stop.wait(polls.next())
         finally:
             self._active.clear()
             session.leave()

@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 import threading
 from base64 import b64encode
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
@@ -42,9 +43,14 @@ from flwr.proto.message_pb2 import (
 )
 from flwr.proto.node_pb2 import Node
 from flwr.proto.run_pb2 import GetRunRequest
-from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER, FLEET_HTTP_SIGNATURE_HEADER
+from flwr.supercore.constant import (
+    FLEET_HTTP_PUBLIC_KEY_HEADER,
+    FLEET_HTTP_SIGNATURE_HEADER,
+    FLWR_COMPONENT_NAME_METADATA_KEY,
+    FLWR_PACKAGE_NAME_METADATA_KEY,
+    FLWR_PACKAGE_VERSION_METADATA_KEY,
+)
 from flwr.supercore.date import now
-from flwr.supercore.error import ApiErrorCode, FlowerError
 from flwr.supercore.inflatable.inflatable_object import (
     get_all_nested_objects,
     get_object_id,
@@ -53,15 +59,22 @@ from flwr.supercore.inflatable.inflatable_object import (
     no_object_id_recompute,
 )
 from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
-from flwr.supercore.runtime_version_compatibility import RuntimeVersionMetadata
 from flwr.supernode.fleet_http_client import FleetHttpClient
 
-from fedcredit.adapters.https import https_client, tls_context, untrusted
+from fedcredit.adapters.https import error_code, https_client, tls_context, untrusted
 from fedcredit.adapters.node_keys import read_node_key
 from fedcredit.adapters.pauses import Pauses
 from fedcredit.errors import PeerError, UnreachableError
 
-__all__ = ["DroppedError", "HttpsLine", "Line", "RefusedError", "Session", "StoppedError"]
+__all__ = [
+    "DroppedError",
+    "HttpsLine",
+    "Line",
+    "RefusedError",
+    "Session",
+    "StoppedError",
+    "version_headers",
+]
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
@@ -71,6 +84,7 @@ _BEAT_S: Final = 4.0  # so two beats may be lost
 _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 5.0
 _OBJECTS: Final = 8  # a message of ours has three: itself, its records, and the one record
+_NOT_ACTIVATED: Final = 2004  # Flower's ApiErrorCode.FLEET_NODE_ACTIVATION_FAILED
 _BUSY: Final = (429, 502, 503, 504)  # said by whatever stands in front of a SuperLink
 _LOG: Final = logging.getLogger("fedcredit.node")
 
@@ -125,10 +139,25 @@ class HttpsLine:
         client = FleetHttpClient(f"https://{self.address}", verify=context)
         # Flower's own would use the environment's proxies and follow redirects.
         client.close()
-        version = RuntimeVersionMetadata.from_local_component("SuperNode").as_metadata()
         auth = _Signed(read_node_key(self.key))
-        client.__dict__["_client"] = https_client(context, dict(version), auth)
+        client.__dict__["_client"] = https_client(context, version_headers("SuperNode"), auth)
         return client
+
+
+def version_headers(component: str) -> Mapping[str, str]:
+    """What a program says of its Flower, which must be of the SuperLink's release.
+
+    Args:
+        component: which of Flower's programs it stands for.
+
+    Returns:
+        Headers of each request.
+    """
+    return {
+        FLWR_PACKAGE_NAME_METADATA_KEY: "flwr",
+        FLWR_PACKAGE_VERSION_METADATA_KEY: version("flwr"),
+        FLWR_COMPONENT_NAME_METADATA_KEY: component,
+    }
 
 
 class StoppedError(Exception):
@@ -334,8 +363,7 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 def _meaning(response: httpx.Response) -> Exception:
     """What an error of the SuperLink means for a node."""
-    error = FlowerError.from_json(response.text)
-    code = error.code if error is not None else None
-    if response.status_code in {401, 403} or code == ApiErrorCode.FLEET_NODE_ACTIVATION_FAILED:
+    code = error_code(response)
+    if response.status_code in {401, 403} or code == _NOT_ACTIVATED:
         return RefusedError(f"status {response.status_code}, code {code}")
     return DroppedError(f"status {response.status_code}, code {code}")

@@ -29,6 +29,7 @@ from flwr.serverapp import Grid, ServerApp
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
+from fedcredit.adapters.pauses import Pauses
 from fedcredit.adapters.system import Clock, StandingClock, SystemClock
 from fedcredit.errors import UnreachableError
 from fedcredit.federation.addressed import HELLO, TURN, answer_message
@@ -69,6 +70,7 @@ Node: TypeAlias = Callable[[Message], Message]
 Network: TypeAlias = Callable[[Message, Node], Iterable[tuple[float, Message]]]
 
 _PATIENT_S: Final = 120.0  # nodes of a machine that is busy starting them
+_FIRST_POLL_S: Final = 0.05  # most steps of a turn take a node little longer
 _POLL_S: Final = 0.3  # a SuperLink with a database takes about that long for a poll
 
 
@@ -316,6 +318,7 @@ class _Courier:
         """
         wanted, greeted = set(members), set(self._nodes.values())
         end = self._clock.now() + min(deadline_s, self._patience_s)
+        polls = Pauses(_FIRST_POLL_S, _POLL_S)
         while not wanted <= set(self._nodes):
             new = sorted(set(self._grid.get_node_ids()) - greeted)
             greeted |= set(new)
@@ -327,7 +330,7 @@ class _Courier:
             left_s = end - self._clock.now()
             if left_s <= 0:
                 break
-            self._clock.wait(min(_POLL_S, left_s))
+            self._clock.wait(min(polls.next(), left_s))
         self._patience_s = 0.0
 
     def _learn(self, name: InstitutionId, node: int) -> None:
@@ -343,6 +346,7 @@ class _Courier:
     ) -> Iterator[tuple[int, Message]]:
         """Send each node its own bytes and yield what they say until the deadline."""
         end = self._clock.now() + deadline_s
+        polls = Pauses(_FIRST_POLL_S, _POLL_S)
         messages = [
             Message(record_of(data), node, kind, ttl=deadline_s) for node, data in sent_to.items()
         ]
@@ -356,7 +360,7 @@ class _Courier:
             left_s = end - self._clock.now()
             if not waiting or left_s <= 0:
                 return
-            self._clock.wait(min(_POLL_S, left_s))
+            self._clock.wait(min(polls.next(), left_s))
 
 
 def _context(number: int, config: NodeConfig) -> Context:

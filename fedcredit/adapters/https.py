@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ import httpx
 
 from fedcredit.errors import ConfigError
 
-__all__ = ["https_client", "tls_context", "untrusted"]
+__all__ = ["error_code", "https_client", "tls_context", "untrusted"]
 
 _CONNECT_S: Final = 10.0
 _ANSWER_S: Final = 30.0
@@ -92,3 +93,25 @@ def untrusted(problem: BaseException) -> bool:
             return True
         link = link.__cause__ or link.__context__
     return False
+
+
+def error_code(response: httpx.Response) -> int | None:
+    """Flower's own number of an error.
+
+    Args:
+        response: what a server said; it need not be Flower.
+
+    Returns:
+        The number; none if there is none.
+
+    >>> error_code(httpx.Response(412, text='{"code": 2004, "detail": "no"}'))
+    2004
+    >>> error_code(httpx.Response(502, text="<html>")) is None
+    True
+    """
+    try:
+        error = json.loads(response.text)
+    except (ValueError, RecursionError):
+        return None
+    code = error.get("code") if isinstance(error, dict) else None
+    return code if type(code) is int else None

@@ -35,11 +35,10 @@ from flwr.proto.control_pb2 import (
 from flwr.proto.fab_pb2 import Fab
 from flwr.proto.run_pb2 import Run
 from flwr.supercore.control import ControlHttpClient
-from flwr.supercore.error import ApiErrorCode, FlowerError
-from flwr.supercore.runtime_version_compatibility import RuntimeVersionMetadata
 
 from fedcredit.adapters.fab import App, installed_app
-from fedcredit.adapters.https import https_client, tls_context
+from fedcredit.adapters.fleet_calls import version_headers
+from fedcredit.adapters.https import error_code, https_client, tls_context
 from fedcredit.adapters.node_keys import public_pem
 from fedcredit.adapters.superlink_programs import (
     HOST,
@@ -59,6 +58,7 @@ _Response = TypeVar("_Response")
 
 _START_S: Final = 60.0
 _LONGEST_RUN_LIST: Final = 100
+_KEY_IN_USE: Final = 23  # Flower's ApiErrorCode.PUBLIC_KEY_ALREADY_IN_USE
 _LOG: Final = logging.getLogger("fedcredit.coordinator")
 
 
@@ -319,8 +319,7 @@ class SuperLink:
         try:
             return call(request)
         except httpx.HTTPStatusError as problem:
-            error = FlowerError.from_json(problem.response.text)
-            if error is not None and error.code == ApiErrorCode.PUBLIC_KEY_ALREADY_IN_USE:
+            if error_code(problem.response) == _KEY_IN_USE:
                 raise ConfigError(
                     "a key that was taken out cannot come back",
                     remedy="have the institution make a new key",
@@ -341,8 +340,7 @@ def _control(port: int, certificates: Certificates) -> ControlHttpClient:
     context = tls_context(certificates.root)
     client = ControlHttpClient(f"https://{HOST}:{port}", verify=context)
     client.close()
-    version = RuntimeVersionMetadata.from_local_component("flwr CLI").as_metadata()
-    client.__dict__["_client"] = https_client(context, dict(version))
+    client.__dict__["_client"] = https_client(context, version_headers("flwr CLI"))
     return client
 
 

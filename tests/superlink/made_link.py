@@ -1,22 +1,15 @@
-"""What the tests of a real SuperLink are made of: certificates, an app that echoes, nodes."""
+"""What the tests of a real SuperLink are made of: an app that echoes, and nodes."""
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from ipaddress import ip_address
 from pathlib import Path
 from threading import Thread
 from typing import Final
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from fedcredit.adapters.envelopes import Handler
 from fedcredit.adapters.fab import App
@@ -24,9 +17,9 @@ from fedcredit.adapters.fleet import FleetNode
 from fedcredit.adapters.fleet_calls import HttpsLine
 from fedcredit.adapters.node_keys import new_node_key
 from fedcredit.adapters.superlink import SuperLink
-from fedcredit.adapters.superlink_programs import Certificates
 from fedcredit.errors import BudgetExceeded, UnreachableError
 from fedcredit.federation.addressed import HELLO
+from tests.adapters.made_tls import certificates
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 NAMES: Final = ("bank", "shop", "telco")
@@ -136,43 +129,6 @@ def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
-
-
-def certificates(folder: Path) -> Certificates:
-    """A root of its own, and what it signed for 127.0.0.1."""
-    folder.mkdir(parents=True, exist_ok=True)
-    files = Certificates(
-        root=folder / "root.pem", certificate=folder / "server.pem", key=folder / "server.key"
-    )
-    root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    root_name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "root")])
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "server")])
-    now = dt.datetime.now(dt.UTC)
-
-    def signed(
-        of: ec.EllipticCurvePrivateKey, subject: x509.Name, extension: x509.ExtensionType
-    ) -> bytes:
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(root_name)
-            .public_key(of.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(hours=1))
-            .not_valid_after(now + dt.timedelta(days=2))
-            .add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
-            .sign(root_key, hashes.SHA256())
-            .public_bytes(Encoding.PEM)
-        )
-
-    files.root.write_bytes(
-        signed(root_key, root_name, x509.BasicConstraints(ca=True, path_length=0))
-    )
-    host = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-    files.certificate.write_bytes(signed(key, name, host))
-    files.key.touch(mode=0o600)
-    files.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return files
 
 
 @contextmanager

@@ -22,10 +22,10 @@ from fedcredit.adapters.fleet_calls import HttpsLine
 from fedcredit.adapters.node_keys import new_node_key
 from fedcredit.adapters.superlink import SuperLink
 from fedcredit.errors import ConfigError, UnreachableError
+from tests.adapters.made_tls import certificates
 from tests.superlink.made_link import (
     NAMES,
     ROOT,
-    certificates,
     conduct,
     echo,
     echo_app,
