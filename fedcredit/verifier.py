@@ -429,6 +429,8 @@ def _check_policy(numbers: dict[str, int], delta: str, period: tuple[str, str], 
         raise Broken("the policy's persons is not from 1 to 1000")
     if not numbers["beside_coordinator"] <= numbers["quorum"] <= seen:
         raise Broken("the policy's quorum is more than its witnesses, or less than a part of it")
+    if numbers["quorum"] and 2 * numbers["quorum"] <= seen:
+        raise Broken("the policy's quorum is half of its witnesses or fewer, so two need not meet")
 
 
 def _witnesses(rows: object) -> dict[KeyId, tuple[bytes, str]]:

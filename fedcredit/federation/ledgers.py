@@ -28,7 +28,7 @@ __all__ = ["COORDINATOR", "Kept", "keep_ledgers", "policy_of", "recorder", "unwi
 
 COORDINATOR: Final = "coordinator"
 _ORIGIN: Final = "fedcredit.example"
-_WITNESSES: Final = 3  # institutions that watch each ledger; more would only sign more often
+_WITNESSES: Final = 2  # institutions that watch each ledger, and the coordinator
 _QUORUM: Final = 2
 
 

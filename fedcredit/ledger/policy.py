@@ -51,7 +51,8 @@ class BudgetPolicy:
         begins: first day of the period, ``2026-01-01``.
         ends: first day after it.
         purposes: that a study may have; none: any.
-        quorum: cosignatures without which nothing is measured and nothing leaves.
+        quorum: cosignatures without which nothing is measured and nothing leaves; more than
+            half of the witnesses, or none.
         beside_coordinator: how many of them must be by others than a coordinator.
         witnesses: whose cosignatures count.
 
@@ -95,11 +96,13 @@ class BudgetPolicy:
             or any(one.role not in ROLES for one in self.witnesses)
             or not 0 <= self.beside_coordinator <= min(self.quorum, others)
             or self.quorum > len(keys)
+            # Two quorums have a witness in common, or one ledger could go on in two ways.
+            or (self.quorum and 2 * self.quorum <= len(keys))
         ):
             raise PrivacyError(
                 f"a quorum of {self.quorum}, {self.beside_coordinator} of them beside "
                 f"coordinators, cannot be had from {len(keys)} witnesses",
-                remedy="name each witness once, with its role, and a quorum of at most all",
+                remedy="name each witness once, with its role, and more than half as the quorum",
             )
 
     @property

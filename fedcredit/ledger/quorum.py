@@ -1,8 +1,9 @@
 """Asking for cosignatures: nothing is measured, and nothing leaves, before a quorum has signed.
 
-A witness signs a checkpoint only if it continues the last one that it signed. So a ledger
-that was set back, or copied and gone on with twice, finds no quorum, unless as many
-witnesses as the quorum has were set back with it.
+A witness signs a checkpoint only if it continues the last one that it signed, and a quorum is
+more than half of all witnesses, so that any two have one in common. So a ledger that was set
+back, or copied and gone on with twice, finds no quorum, unless enough of those who had
+signed were set back with it.
 
 Source: C2SP tlog-witness, https://c2sp.org/tlog-witness.
 """

@@ -135,10 +135,10 @@ def test_a_policy_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> Non
 
 
 def test_a_coordinator_has_witnesses_and_no_budget(tmp_path: Path) -> None:
-    text = CENTRE.replace("witnesses = 0", "witnesses = 1") + WITNESSES
+    text = CENTRE.replace("witnesses = 0", "witnesses = 2") + WITNESSES
     written = read_coordinator(write(tmp_path, text))
     assert written.policy.allows_nothing
-    assert written.policy.quorum == 1
+    assert written.policy.quorum == 2
     assert written.places == {A: "https://a.example", B: "https://b.example"}
     with pytest.raises(ConfigError, match="budget"):
         read_coordinator(write(tmp_path, PLAIN))

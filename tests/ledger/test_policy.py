@@ -18,7 +18,7 @@ from tests.ledger.bank import NOTHING, Watchers, policy
 from tests.ledger.made import Pair
 
 W = Watchers(4)
-RULES = W.rules(2, 1, purposes=("credit scoring", "audit"), automatic_rho=NanoRho(100))
+RULES = W.rules(3, 1, purposes=("credit scoring", "audit"), automatic_rho=NanoRho(100))
 WRONG: tuple[object, ...] = (
     *(-1, -0.0, 0.5, float("nan"), float("inf"), 1e-320, True, "1", 10**400, None, 2**53),
 )
@@ -99,6 +99,8 @@ COORDINATORS = WitnessKey(vkey("d"), "coordinator")
         (0, 1, (A, B)),
         (1, 2, (A, B)),
         (2, 2, (A, COORDINATORS)),
+        (1, 0, (A, B)),  # half of them: two quorums need not meet
+        (2, 0, (A, B, C, COORDINATORS)),
         (1, 1, (COORDINATORS,)),
         (1, 0, (A, A)),
         (1, 0, (A, replace(A, role="coordinator"))),
@@ -121,7 +123,14 @@ def test_a_quorum_that_could_never_be_had_or_counts_one_twice_is_refused(
 
 @pytest.mark.parametrize(
     ("quorum", "beside", "witnesses"),
-    [(0, 0, ()), (0, 0, (A,)), (2, 2, (A, B)), (2, 1, (A, COORDINATORS)), (1, 0, (COORDINATORS,))],
+    [
+        (0, 0, ()),
+        (0, 0, (A,)),
+        (2, 2, (A, B)),
+        (2, 1, (A, COORDINATORS)),
+        (1, 0, (COORDINATORS,)),
+        (2, 1, (A, B, C)),
+    ],
 )
 def test_a_quorum_that_can_be_had_is_allowed(
     quorum: int, beside: int, witnesses: tuple[WitnessKey, ...]
@@ -144,7 +153,7 @@ MORE: dict[str, dict[str, object]] = {
     "one more purpose": {"purposes": (*RULES.purposes, "marketing")},
     "another purpose": {"purposes": ("marketing",)},
     "any purpose": {"purposes": ()},
-    "a smaller quorum": {"quorum": 1},
+    "a smaller quorum": {"quorum": 0, "beside_coordinator": 0},
     "fewer beside the coordinator": {"beside_coordinator": 0},
     "other witnesses": {"witnesses": RULES.witnesses[:3]},
     "more witnesses": {"witnesses": (*RULES.witnesses, A)},
@@ -166,7 +175,7 @@ LESS: dict[str, dict[str, object]] = {
     "an end brought forward": {"ends": "2026-06-01"},
     "one purpose fewer": {"purposes": ("audit",)},
     "purposes turned round": {"purposes": RULES.purposes[::-1]},
-    "a larger quorum": {"quorum": 3},
+    "a larger quorum": {"quorum": 4},
     "more beside the coordinator": {"beside_coordinator": 2},
 }
 
@@ -196,7 +205,7 @@ POLICIES = st.builds(
     begins=st.just("2026-01-01"),
     ends=st.sampled_from(["2026-01-02", "2027-01-01"]),
     purposes=st.lists(st.sampled_from(["a", 'b"', "c\\"]), unique=True).map(tuple),
-    quorum=st.integers(1, 2),
+    quorum=st.integers(3, 4),
     beside_coordinator=st.integers(0, 1),
     witnesses=st.just(W.keys()),
 )

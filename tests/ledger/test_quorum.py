@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from fedcredit.errors import ConfigError, IntegrityError, UnreachableError
+from fedcredit.errors import ConfigError, IntegrityError, PrivacyError, UnreachableError
 from fedcredit.ledger.asking import Courier
 from fedcredit.ledger.notes import Note, cosign, verify
 from fedcredit.ledger.policy import BudgetPolicy
@@ -130,8 +130,10 @@ def test_of_an_honest_and_a_forgetful_witness_the_honest_one_decides() -> None:
     watched.stores["w0"]._notes.clear()
     with pytest.raises(IntegrityError):
         ask(watched.quorum(), rules, FORK)
-    one = replace(rules, quorum=1)
-    assert signers(ask(watched.quorum(), one, FORK), watched) == ["w0"]  # one alone is deceived
+    with pytest.raises(PrivacyError, match="cannot be had"):
+        replace(rules, quorum=1)
+    alone = policy(quorum=1, witnesses=watched.keys()[:1])
+    assert signers(ask(watched.quorum(), alone, FORK), watched) == ["w0"]  # one alone is deceived
 
 
 def test_a_witness_that_has_forgotten_what_it_signed_does_not_count() -> None:

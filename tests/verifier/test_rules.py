@@ -318,7 +318,7 @@ def test_a_charge_outside_the_period_breaks_a_rule(day: str) -> None:
         {"automatic_rho": 7_000_071},
         {"purposes": ["credit scoring", "marketing"]},
         {"purposes": []},
-        {"quorum": 1},
+        {"quorum": 0, "beside_coordinator": 0},
         {"beside_coordinator": 0},
         {"witnesses": policy()["witnesses"][1:]},  # type: ignore[index]
         {"persons": 2},
