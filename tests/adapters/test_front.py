@@ -163,6 +163,8 @@ def test_bytes_pass_unchanged_both_ways(consortium: Consortium, port: int) -> No
         "connection": "keep-alive, x-secret-hop",
         "x-secret-hop": "1",
         "keep-alive": "timeout=5",
+        "x-forwarded-for": "192.0.2.1",
+        "forwarded": "for=192.0.2.1",
     }
     with client(consortium, port, "bank") as line:
         for _ in range(2):
@@ -173,7 +175,8 @@ def test_bytes_pass_unchanged_both_ways(consortium: Consortium, port: int) -> No
             for name in ("flwr-public-key", "flwr-signature", "content-type", "x-mark"):
                 assert came[name] == headers[name]
             assert int(came["content-length"]) == len(data)
-            assert not {"te", "x-secret-hop", "keep-alive"} & set(came)
+            dropped = {"te", "x-secret-hop", "keep-alive", "x-forwarded-for", "forwarded"}
+            assert not dropped & set(came)
         pieces = (data[at : at + 1000] for at in range(0, len(data), 1000))
         found = line.post(FLEET, content=pieces, headers=headers).json()
         assert found["sha256"] == hashlib.sha256(data).hexdigest()
