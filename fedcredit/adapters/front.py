@@ -271,6 +271,7 @@ class _Front:
         if path.startswith(_FLEET):
             member = self._member(scope)
             if member.role != "institution" or not shows_key(scope, member.card.node):
+                _LOG.info("a request was refused: %r shows another's node key", member.name)
                 raise Refused(
                     403,
                     "key",
@@ -334,6 +335,7 @@ class _Front:
                 503, "closed", "the coordinator lets nobody in now", "telephone it"
             ) from None
         if standing.worth != "member":
+            _LOG.info("a request was refused: %r is %s", standing.name, standing.worth)
             raise Refused(*_NO_MEMBER[standing.worth])
         return standing.institution[0]
 

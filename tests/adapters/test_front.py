@@ -237,11 +237,14 @@ def test_a_sound_request_passes_where_an_ambiguous_one_does_not(
 
 @pytest.mark.parametrize("name", ["telco", "auditor"])
 def test_a_member_cannot_show_anothers_node_key(
-    name: str, consortium: Consortium, port: int
+    name: str, consortium: Consortium, port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """And the operator can see who has tried."""
+    caplog.set_level(logging.INFO, "fedcredit.front")
     with client(consortium, port, name) as line:
         answered = line.post(FLEET, content=b"", headers=consortium.node_header("bank"))
     assert (answered.status_code, kind_of(answered)) == (403, "key")
+    assert f"'{name}' shows another's node key" in caplog.text
 
 
 @pytest.mark.parametrize("value", [None, "", "AAAA", "%%", "A" * 5000])
@@ -337,8 +340,9 @@ def test_a_superlink_of_another_authority_is_not_spoken_to(
 
 
 def test_revocation_counts_on_a_connection_that_is_open(
-    tmp_path: Path, place: SuperLinkPlace, consortium: Consortium
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, "fedcredit.front")
     made = Consortium(tmp_path).found()
     made.member("bank")
     with (
@@ -351,6 +355,7 @@ def test_revocation_counts_on_a_connection_that_is_open(
         revoke_institution(made.folder, "bank", "left", made.now)
         answered = line.post(FLEET, content=b"", headers=headers)
         assert (answered.status_code, kind_of(answered)) == (403, "revoked")
+    assert "'bank' is revoked" in caplog.text
 
 
 def test_a_certificate_that_ends_while_a_connection_is_open_counts_no_more(
