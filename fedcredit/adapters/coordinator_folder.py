@@ -35,7 +35,16 @@ from fedcredit.adapters.institutions import (
     token_hash,
 )
 from fedcredit.adapters.invitation import Invitation
-from fedcredit.adapters.pki import Authority, key_pem, new_authority, new_key, pem_of
+from fedcredit.adapters.pki import (
+    WARN_DAYS,
+    Authority,
+    days_left,
+    key_pem,
+    new_authority,
+    new_key,
+    pem_of,
+    read_certificate,
+)
 from fedcredit.data.strict import build, parse_toml
 from fedcredit.errors import ConfigError
 from fedcredit.federation.plan import check_name
@@ -56,6 +65,7 @@ __all__ = [
     "read_settings",
     "renew_servers",
     "revoke_institution",
+    "server_warning",
 ]
 
 REGISTER: Final = "institutions.json"
@@ -63,6 +73,7 @@ AUTHORITY: Final = "pki/authority.pem"
 REVOKED: Final = "pki/revoked.crl"
 _SETTINGS: Final = "coordinator.toml"
 _TOKEN_BYTES: Final = 32
+_SERVERS: Final = ("server", "superlink")
 _LOOPBACK: Final = ("localhost", "127.0.0.1")
 _LONGEST: Final = timedelta(days=90)  # that an invitation may be open
 
@@ -185,6 +196,20 @@ def renew_servers(folder: Path, now: datetime, random: RandomBytes) -> None:
         _write_servers(folder, _authority(folder), read_settings(folder), now, random)
 
 
+def server_warning(folder: Path, now: datetime) -> str:
+    """What is to be said about a server's certificate that ends soon; empty if none does.
+
+    Raises:
+        ConfigError: a file is missing or malformed.
+    """
+    found = (read_certificate(_read(folder / f"pki/{name}.pem")) for name in _SERVERS)
+    left = min(days_left(one, now) for one in found)
+    if left >= WARN_DAYS:
+        return ""
+    when = f"ends in {left} days" if left >= 0 else "has ended"
+    return f"the servers' certificate {when}: fedcredit coordinator renew {folder}"
+
+
 def invite_institution(
     folder: Path, name: str, role: Role, open_for: timedelta, now: datetime, random: RandomBytes
 ) -> Invitation:
@@ -287,7 +312,7 @@ def _write_servers(
     random: RandomBytes,
 ) -> None:
     """New keys and certificates of both servers."""
-    for name, hosts in (("server", settings.hosts), ("superlink", _LOOPBACK)):
+    for name, hosts in zip(_SERVERS, (settings.hosts, _LOOPBACK), strict=True):
         key = new_key()
         certificate = authority.server(key.public_key(), hosts, now, random)
         write_file(folder / f"pki/{name}.key", key_pem(key))

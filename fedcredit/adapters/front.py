@@ -18,7 +18,7 @@ import logging
 import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -40,15 +40,26 @@ from fedcredit.adapters.asgi import (
     too_large,
     whole_body,
 )
+from fedcredit.adapters.coordinator_folder import AUTHORITY
 from fedcredit.adapters.desk import REQUEST_LIMIT_BYTES, Desk
 from fedcredit.adapters.gate import Gate, Worth
 from fedcredit.adapters.institutions import Institution
-from fedcredit.adapters.listener import CERTIFICATE
+from fedcredit.adapters.listener import CERTIFICATE, Listener, ListenerLimits
 from fedcredit.adapters.passing import Fleet, shows_key
-from fedcredit.adapters.system import Clock
+from fedcredit.adapters.pki import pem_of, read_certificate
+from fedcredit.adapters.system import Clock, SystemClock, utc_moment
+from fedcredit.adapters.tls import client_context, server_context
 from fedcredit.errors import ConfigError, EnrolmentRefused
 
-__all__ = ["INSTITUTION", "ROLE", "FrontLimits", "SuperLinkPlace", "front"]
+__all__ = [
+    "INSTITUTION",
+    "ROLE",
+    "FrontLimits",
+    "SuperLinkPlace",
+    "front",
+    "open_front",
+    "superlink_in",
+]
 
 INSTITUTION: Final = "fedcredit.institution"
 """Key of a scope: the name of the member that asks."""
@@ -119,6 +130,7 @@ class FrontLimits:
 
 
 _LIMITS: Final = FrontLimits()
+_TIMES: Final = ListenerLimits()
 _NO_APPS: Final[Mapping[str, App]] = {}
 
 
@@ -147,6 +159,57 @@ async def front(
     gate, desk = Gate(folder, now), Desk(folder, now)
     async with Fleet(superlink.url, superlink.tls, limits.fleet_bytes) as fleet:
         yield _Front(gate, desk, fleet, apps, clock, limits)
+
+
+def open_front(
+    folder: Path,
+    superlink: SuperLinkPlace,
+    host: str,
+    port: int,
+    *,
+    now: Callable[[], datetime] = utc_moment,
+    apps: Mapping[str, App] = _NO_APPS,
+    limits: FrontLimits = _LIMITS,
+    times: ListenerLimits = _TIMES,
+) -> Listener:
+    """The front of the coordinator in a folder, behind its TLS listener; to be opened and closed.
+
+    Args:
+        folder: see `coordinator_folder`.
+        superlink: see `superlink_in`.
+        host: address to listen on, ``0.0.0.0`` for all.
+        port: 0 for any that is free.
+        now: time of day, with a time zone.
+        apps: see `front`.
+        limits: see there.
+        times: see there.
+
+    Raises:
+        ConfigError: a file is missing or malformed, or the address cannot be had.
+    """
+    context = server_context(
+        folder / "pki/server.pem", folder / "pki/server.key", folder / AUTHORITY
+    )
+
+    def lifetime() -> AbstractAsyncContextManager[App]:
+        """A fresh app, in the listener's own loop."""
+        return front(folder, superlink, now, SystemClock(), apps, limits)
+
+    return Listener(lifetime, context, host, port, times)
+
+
+def superlink_in(folder: Path, url: str) -> SuperLinkPlace:
+    """Flower's SuperLink on this machine, which shows the certificate of a coordinator's folder.
+
+    Args:
+        folder: see `coordinator_folder`.
+        url: ``https://127.0.0.1:9092``.
+
+    Raises:
+        ConfigError: a file is missing or malformed.
+    """
+    authority = pem_of(read_certificate((folder / AUTHORITY).read_bytes())).decode()
+    return SuperLinkPlace(url=url, tls=client_context(authority))
 
 
 class _Front:
@@ -208,6 +271,7 @@ class _Front:
         if path.startswith(_FLEET):
             member = self._member(scope)
             if member.role != "institution" or not shows_key(scope, member.card.node):
+                _LOG.info("a request was refused: %r shows another's node key", member.name)
                 raise Refused(
                     403,
                     "key",
@@ -271,6 +335,7 @@ class _Front:
                 503, "closed", "the coordinator lets nobody in now", "telephone it"
             ) from None
         if standing.worth != "member":
+            _LOG.info("a request was refused: %r is %s", standing.name, standing.worth)
             raise Refused(*_NO_MEMBER[standing.worth])
         return standing.institution[0]
 

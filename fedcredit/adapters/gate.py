@@ -34,10 +34,12 @@ class Standing:
     Attributes:
         worth: ``member``, or why it is none; ``stranger`` has shown no certificate.
         institution: its entry, or none.
+        name: that its certificate has, whatever it is worth; it is for logs alone.
     """
 
     worth: Worth
     institution: tuple[Institution, ...] = ()
+    name: str = ""
 
 
 class Gate:
@@ -71,16 +73,17 @@ class Gate:
             return Standing("stranger")
         self._refresh()
         certificate = _read(der)
-        found = self._register.find(institution_of(certificate))
+        name = institution_of(certificate)
+        found = self._register.find(name)
         if certificate.serial_number in self._revoked:
-            return Standing("revoked")
+            return Standing("revoked", name=name)
         if not certificate.not_valid_before_utc <= self._now() < certificate.not_valid_after_utc:
-            return Standing("ended")
+            return Standing("ended", name=name)
         if not found or serial_of(certificate) not in found[0].serials:
-            return Standing("unknown")
+            return Standing("unknown", name=name)
         if found[0].state != "member":
-            return Standing("revoked")
-        return Standing("member", found)
+            return Standing("revoked", name=name)
+        return Standing("member", found, name)
 
     def _refresh(self) -> None:
         """Read again what has been replaced on the disk."""

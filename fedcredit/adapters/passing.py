@@ -35,6 +35,7 @@ __all__ = ["Fleet", "shows_key"]
 _OF_ONE_CONNECTION: Final = frozenset(
     (
         b"connection",
+        b"expect",
         b"host",
         b"keep-alive",
         b"proxy-authenticate",
@@ -153,4 +154,9 @@ def _passed(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
         for word in value.split(b",")
     }
     dropped = _OF_ONE_CONNECTION | (named - {b"content-length"})
-    return [(name, value) for name, value in listed if name not in dropped]
+    return [
+        (name, value)
+        for name, value in listed
+        # Flower's server believes what a neighbour on its machine says of where a request is from.
+        if name not in dropped and not name.startswith((b"forwarded", b"x-forwarded-"))
+    ]

@@ -104,11 +104,13 @@ def coordinator_institutions(
     """
     import json
 
-    from fedcredit.adapters.coordinator_folder import read_register
+    from fedcredit.adapters.coordinator_folder import read_register, server_warning
     from fedcredit.adapters.system import utc_moment
 
     now = utc_moment()
     found = read_register(folder).institutions
+    if warning := server_warning(folder, now):
+        typer.echo(warning, err=True)
     if as_json:
         rows = [
             {
@@ -116,7 +118,6 @@ def coordinator_institutions(
                 "role": one.role,
                 "state": one.state,
                 "renewal_waits": bool(one.renewal),
-                "words": one.words,
                 "days_left": _days(one, now) if one.certificate else None,
                 "ledger": one.card.ledger,
                 "witness": one.card.witness,

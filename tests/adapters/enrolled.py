@@ -28,12 +28,19 @@ from fedcredit.adapters.coordinator_folder import (
     invite_institution,
     read_register,
 )
-from fedcredit.adapters.front import INSTITUTION, ROLE, FrontLimits, SuperLinkPlace, front
+from fedcredit.adapters.front import (
+    INSTITUTION,
+    ROLE,
+    FrontLimits,
+    SuperLinkPlace,
+    open_front,
+    superlink_in,
+)
 from fedcredit.adapters.institutions import PublicCard, ask, stamp
 from fedcredit.adapters.listener import Listener, ListenerLimits
 from fedcredit.adapters.node_folder import card_of, init_node
 from fedcredit.adapters.pki import Authority, key_pem, new_key, request_for
-from fedcredit.adapters.system import SystemClock, system_random, utc_moment
+from fedcredit.adapters.system import system_random, utc_moment
 from fedcredit.adapters.tls import client_context, server_context
 
 HOST = "127.0.0.1"
@@ -157,7 +164,7 @@ def upstream(consortium: Consortium, app: App = superlink) -> Iterator[SuperLink
 
     context = server_context(pki / "superlink.pem", pki / "superlink.key", pki / "authority.pem")
     with Listener(lifetime, context, HOST, 0) as there:
-        yield SuperLinkPlace(url=f"https://{HOST}:{there.port}", tls=consortium.tls())
+        yield superlink_in(consortium.folder, f"https://{HOST}:{there.port}")
 
 
 @contextmanager
@@ -171,21 +178,15 @@ def serving(
     ahead: timedelta = timedelta(),
 ) -> Iterator[int]:
     """The front of a consortium, and its port."""
-    pki = consortium.folder / "pki"
-    context = server_context(pki / "server.pem", pki / "server.key", pki / "authority.pem")
-    listener = Listener(
-        lambda: front(
-            consortium.folder,
-            place,
-            lambda: utc_moment() + ahead,
-            SystemClock(),
-            {"/v1/studies": studies} if apps is None else apps,
-            limits or FrontLimits(),
-        ),
-        context,
+    listener = open_front(
+        consortium.folder,
+        place,
         HOST,
         0,
-        times or ListenerLimits(),
+        now=lambda: utc_moment() + ahead,
+        apps={"/v1/studies": studies} if apps is None else apps,
+        limits=limits or FrontLimits(),
+        times=times or ListenerLimits(),
     )
     with listener:
         yield listener.port

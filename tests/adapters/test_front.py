@@ -163,6 +163,8 @@ def test_bytes_pass_unchanged_both_ways(consortium: Consortium, port: int) -> No
         "connection": "keep-alive, x-secret-hop",
         "x-secret-hop": "1",
         "keep-alive": "timeout=5",
+        "x-forwarded-for": "192.0.2.1",
+        "forwarded": "for=192.0.2.1",
     }
     with client(consortium, port, "bank") as line:
         for _ in range(2):
@@ -173,7 +175,8 @@ def test_bytes_pass_unchanged_both_ways(consortium: Consortium, port: int) -> No
             for name in ("flwr-public-key", "flwr-signature", "content-type", "x-mark"):
                 assert came[name] == headers[name]
             assert int(came["content-length"]) == len(data)
-            assert not {"te", "x-secret-hop", "keep-alive"} & set(came)
+            dropped = {"te", "x-secret-hop", "keep-alive", "x-forwarded-for", "forwarded"}
+            assert not dropped & set(came)
         pieces = (data[at : at + 1000] for at in range(0, len(data), 1000))
         found = line.post(FLEET, content=pieces, headers=headers).json()
         assert found["sha256"] == hashlib.sha256(data).hexdigest()
@@ -234,11 +237,14 @@ def test_a_sound_request_passes_where_an_ambiguous_one_does_not(
 
 @pytest.mark.parametrize("name", ["telco", "auditor"])
 def test_a_member_cannot_show_anothers_node_key(
-    name: str, consortium: Consortium, port: int
+    name: str, consortium: Consortium, port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """And the operator can see who has tried."""
+    caplog.set_level(logging.INFO, "fedcredit.front")
     with client(consortium, port, name) as line:
         answered = line.post(FLEET, content=b"", headers=consortium.node_header("bank"))
     assert (answered.status_code, kind_of(answered)) == (403, "key")
+    assert f"'{name}' shows another's node key" in caplog.text
 
 
 @pytest.mark.parametrize("value", [None, "", "AAAA", "%%", "A" * 5000])
@@ -334,8 +340,9 @@ def test_a_superlink_of_another_authority_is_not_spoken_to(
 
 
 def test_revocation_counts_on_a_connection_that_is_open(
-    tmp_path: Path, place: SuperLinkPlace, consortium: Consortium
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, "fedcredit.front")
     made = Consortium(tmp_path).found()
     made.member("bank")
     with (
@@ -348,6 +355,7 @@ def test_revocation_counts_on_a_connection_that_is_open(
         revoke_institution(made.folder, "bank", "left", made.now)
         answered = line.post(FLEET, content=b"", headers=headers)
         assert (answered.status_code, kind_of(answered)) == (403, "revoked")
+    assert "'bank' is revoked" in caplog.text
 
 
 def test_a_certificate_that_ends_while_a_connection_is_open_counts_no_more(

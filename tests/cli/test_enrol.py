@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from fedcredit.adapters.coordinator_folder import read_settings
+from fedcredit.adapters.coordinator_folder import read_settings, server_warning
 from fedcredit.adapters.folders import read_node
 from fedcredit.adapters.policies import read_policy
+from fedcredit.adapters.system import utc_moment
 from fedcredit.cli.main import main
 from tests.adapters.enrolled import HOST, Consortium, serving, upstream
 
@@ -48,6 +50,15 @@ def status(centre: str, capsys: Captured) -> dict[str, dict[str, object]]:
     return {row["name"]: row for row in rows}
 
 
+def heard(capsys: Captured) -> str:
+    """The six words that `node join` or `renew` has shown."""
+    shown = capsys.readouterr()
+    assert "nobody has approved" in shown.err
+    found = re.search(r"^  ((?:[a-z]+ ){5}[a-z]+)$", shown.out, re.MULTILINE)
+    assert found
+    return found[1]
+
+
 def test_an_institution_comes_in_and_goes(
     centre: str, port: int, tmp_path: Path, capsys: Captured
 ) -> None:
@@ -57,13 +68,9 @@ def test_an_institution_comes_in_and_goes(
     assert Path(invite).stat().st_mode & 0o777 == 0o600
     assert main(["node", "init", node, "--name", "bank"]) == 0
     assert main(["node", "join", node, invite, "--timeout", "0"]) == 3
-    shown = capsys.readouterr()
-    assert "nobody has approved" in shown.err
-    found = re.search(r"^  ((?:[a-z]+ ){5}[a-z]+)$", shown.out, re.MULTILINE)
-    assert found
-    words = found[1]
-    row = status(centre, capsys)["bank"]
-    assert (row["state"], row["words"]) == ("waiting", words)
+    words = heard(capsys)
+    assert status(centre, capsys)["bank"]["state"] == "waiting"
+    assert words not in str(status(centre, capsys))  # they are to be heard, and not copied
     wrong = " ".join(reversed(words.split()))
     assert main(["coordinator", "approve", centre, "bank", "--words", wrong]) == 5
     assert "not the words" in capsys.readouterr().err
@@ -74,10 +81,9 @@ def test_an_institution_comes_in_and_goes(
     assert status(centre, capsys)["bank"]["days_left"] == 364  # and some hours
 
     assert main(["node", "renew", node, "--timeout", "0"]) == 3
-    capsys.readouterr()
+    later = heard(capsys)
     assert main(["coordinator", "institutions", centre]) == 0
     assert "its next one waits for approval" in capsys.readouterr().out
-    later = str(status(centre, capsys)["bank"]["words"])
     assert later != words
     assert main(["coordinator", "approve", centre, "bank", "--words", later]) == 0
     assert main(["node", "renew", node]) == 0
@@ -189,3 +195,10 @@ def test_a_folder_without_a_consortium_is_named(tmp_path: Path, capsys: Captured
         name, *more = words
         assert main(["coordinator", name, str(tmp_path), *more]) == 1
         assert "coordinator init FOLDER" in capsys.readouterr().err
+
+
+def test_a_servers_certificate_that_ends_soon_is_warned_of(centre: str) -> None:
+    folder, now = Path(centre), utc_moment()
+    assert server_warning(folder, now + timedelta(days=334)) == ""
+    assert "ends in 28 days" in server_warning(folder, now + timedelta(days=336))
+    assert "has ended" in server_warning(folder, now + timedelta(days=366))
