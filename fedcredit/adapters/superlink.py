@@ -70,9 +70,9 @@ class RunState:
     Attributes:
         number: Flower's.
         digest: of the run's app.
-        status: ``pending``, ``starting``, ``running``, ``finished``, or ``forgotten``: the
-            SuperLink has been started again, and its runs went with its memory.
-        outcome: of a finished run: ``completed``, ``failed`` or ``stopped``; else empty.
+        status: ``pending``, ``starting``, ``running`` or ``finished``.
+        outcome: of a finished run: ``completed``, ``failed``, ``stopped``, or ``forgotten``:
+            the SuperLink has been started again, and its runs went with its memory; else empty.
         details: why a run failed, as Flower says it.
     """
 
@@ -274,7 +274,7 @@ class SuperLink:
             answer = self._control.ListRuns(ListRunsRequest(run_id=number))
         except httpx.HTTPStatusError as problem:
             if error_code(problem.response) == _NO_SUCH_RUN:
-                return RunState(number, "", "forgotten", "", "")
+                return RunState(number, "", "finished", "forgotten", "")
             raise _refusal(problem) from None
         except (httpx.HTTPError, ValueError) as problem:
             raise _silence(problem) from None
