@@ -304,15 +304,13 @@ class Session:
         """Call until the network lets it through.
 
         Raises:
-            StoppedError: the node was closed meanwhile.
+            StoppedError: the node was closed, and the network did not let it through at once.
             RefusedError: the SuperLink does not know the node, or has one with its key.
             DroppedError: it does not want this call, for instance since the run is over.
             UnreachableError: one side does not trust the other's certificate, on the first call.
         """
         pauses, tried = Pauses(_FIRST_PAUSE_S, _LONGEST_PAUSE_S), False
         while True:
-            if self._stop.is_set():
-                raise StoppedError
             try:
                 return call(request)
             except httpx.HTTPStatusError as problem:

@@ -58,6 +58,7 @@ _Response = TypeVar("_Response")
 
 _START_S: Final = 60.0
 _LONGEST_RUN_LIST: Final = 100
+_NO_SUCH_RUN: Final = 16  # Flower's ApiErrorCode.RUN_ID_NOT_FOUND
 _KEY_IN_USE: Final = 23  # Flower's ApiErrorCode.PUBLIC_KEY_ALREADY_IN_USE
 _LOG: Final = logging.getLogger("fedcredit.coordinator")
 
@@ -70,7 +71,8 @@ class RunState:
         number: Flower's.
         digest: of the run's app.
         status: ``pending``, ``starting``, ``running`` or ``finished``.
-        outcome: of a finished run: ``completed``, ``failed`` or ``stopped``; else empty.
+        outcome: of a finished run: ``completed``, ``failed``, ``stopped``, or ``forgotten``:
+            the SuperLink has been started again, and its runs went with its memory; else empty.
         details: why a run failed, as Flower says it.
     """
 
@@ -119,8 +121,11 @@ class SuperLink:
         self._clock = SystemClock()
         self._control = _control(port, certificates)
         commands = programs or Path(sys.executable).parent
+        # A SuperLink does not end while a connection is open, so ours is closed before.
         self._supervisor = Supervisor(
-            link_programs(folder, port, certificates, database, commands, environment), self._tend
+            link_programs(folder, port, certificates, database, commands, environment),
+            self._tend,
+            farewell=self._control.close,
         )
 
     @property
@@ -164,7 +169,6 @@ class SuperLink:
     def close(self) -> None:
         """End the SuperLink, its executor and every ServerApp."""
         self._supervisor.close()
-        self._control.close()
 
     @property
     def ready(self) -> bool:
@@ -264,10 +268,16 @@ class SuperLink:
             number: see `run`.
 
         Raises:
-            UnreachableError: the SuperLink does not answer, or does not know the run: it
-                has been started again, and its runs went with its memory.
+            UnreachableError: the SuperLink does not answer.
         """
-        answer = self._ask(self._control.ListRuns, ListRunsRequest(run_id=number))
+        try:
+            answer = self._control.ListRuns(ListRunsRequest(run_id=number))
+        except httpx.HTTPStatusError as problem:
+            if error_code(problem.response) == _NO_SUCH_RUN:
+                return RunState(number, "", "finished", "forgotten", "")
+            raise _refusal(problem) from None
+        except (httpx.HTTPError, ValueError) as problem:
+            raise _silence(problem) from None
         return _state(answer.run_dict[number])
 
     def stop(self, number: int) -> bool:
@@ -324,15 +334,25 @@ class SuperLink:
                     "a key that was taken out cannot come back",
                     remedy="have the institution make a new key",
                 ) from None
-            raise UnreachableError(
-                f"the SuperLink refused an order: status {problem.response.status_code}",
-                remedy="read its log, superlink.log",
-            ) from None
+            raise _refusal(problem) from None
         except (httpx.HTTPError, ValueError) as problem:
-            raise UnreachableError(
-                f"the SuperLink does not answer: {type(problem).__name__}",
-                remedy="wait: it is started again when it ends; else read superlink.log",
-            ) from None
+            raise _silence(problem) from None
+
+
+def _refusal(problem: httpx.HTTPStatusError) -> UnreachableError:
+    """A SuperLink that says no."""
+    return UnreachableError(
+        f"the SuperLink refused an order: status {problem.response.status_code}",
+        remedy="read its log, superlink.log",
+    )
+
+
+def _silence(problem: Exception) -> UnreachableError:
+    """A SuperLink that says nothing, or nothing that makes sense."""
+    return UnreachableError(
+        f"the SuperLink does not answer: {type(problem).__name__}",
+        remedy="wait: it is started again when it ends; else read superlink.log",
+    )
 
 
 def _control(port: int, certificates: Certificates) -> ControlHttpClient:

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,15 @@ _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 30.0
 _HEALTHY_S: Final = 60.0  # who has run for so long is started again at once
 _GRACE_S: Final = 3.0
+# Tells the kernel to end the program when the thread that started it ends, however that
+# comes about (prctl's PR_SET_PDEATHSIG is 1), and becomes the program.
+_TIED: Final = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+if os.getppid() != int(sys.argv[1]):
+    sys.exit("started too late")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 _LOG: Final = logging.getLogger("fedcredit.coordinator")
 
 
@@ -31,7 +41,7 @@ class Program:
 
     Attributes:
         name: for logs.
-        command: the program and its arguments.
+        command: the program, as an absolute path, and its arguments.
         environment: all that it is told of the environment.
         folder: where it runs; its log is written there.
         stands_on: the name of a program without which it is of no use: when that one
@@ -46,13 +56,14 @@ class Program:
 
 
 class Supervisor:
-    """Keeps programs running from `start` to `close`."""
+    """Keeps programs running from `start` to `close`; they do not outlive this process."""
 
     def __init__(
         self,
         programs: Sequence[Program],
         tend: Callable[[], None],
         *,
+        farewell: Callable[[], None] = lambda: None,
         first_pause_s: float = _FIRST_PAUSE_S,
     ) -> None:
         """Set up, without starting anything.
@@ -61,10 +72,11 @@ class Supervisor:
             programs: in the order in which they are started.
             tend: is called about ten times a second on the thread that looks after the
                 programs, whether all of them run or not. It must not raise.
+            farewell: is called once on that thread before the programs are ended.
             first_pause_s: seconds before a program that ended is started again, the first
                 time; they double each time it ends soon.
         """
-        self._tend = tend
+        self._tend, self._farewell = tend, farewell
         self._keepers = [_Keeper(one, Pauses(first_pause_s, _LONGEST_PAUSE_S)) for one in programs]
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look_after, name="supervisor", daemon=True)
@@ -98,8 +110,6 @@ class Supervisor:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
-        for one in reversed(self._keepers):
-            one.end()
 
     def _look_after(self) -> None:
         """Start what does not run, until `close`."""
@@ -111,6 +121,9 @@ class Supervisor:
                 one.start_if_due()
             self._tend()
             self._stop.wait(_TICK_S)
+        self._farewell()
+        for one in reversed(self._keepers):
+            one.end()
 
     def _end(self, name: str) -> None:
         """End what is left of a program, and whatever stands on it."""
@@ -143,7 +156,7 @@ class _Keeper:
             file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             with os.fdopen(file, "ab") as opened:
                 self.process = subprocess.Popen(  # noqa: S603 - the command is our own
-                    self.program.command,
+                    (sys.executable, "-I", "-c", _TIED, str(os.getpid()), *self.program.command),
                     env=dict(self.program.environment),
                     cwd=self.program.folder,
                     stdin=subprocess.DEVNULL,

@@ -206,6 +206,24 @@ def test_a_node_can_be_closed_while_nobody_answers() -> None:
     assert time.monotonic() - begun < 2.0
 
 
+def test_a_node_that_is_closed_sends_the_answer_in_hand() -> None:
+    fleet = FakeFleet()
+    working = threading.Event()
+
+    def slow(kind: str, data: bytes) -> bytes:
+        working.set()
+        time.sleep(0.5)
+        return data
+
+    fleet.send("train.turn", b"x")
+    fleet.send("train.turn", b"y")
+    with running(fleet, slow) as node:
+        assert working.wait(20.0)
+        node.close()
+    assert said(fleet) == [b"x"]
+    assert not fleet.active
+
+
 def test_a_node_beats_while_its_handler_works_and_comes_back_when_it_is_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -36,7 +36,7 @@ from fedcredit.adapters.fab import app_digest
 from fedcredit.adapters.node_keys import new_node_key
 from fedcredit.adapters.superlink import SuperLink
 from fedcredit.errors import ConfigError, UnreachableError
-from tests.adapters.made_fleet import refused, status
+from tests.adapters.made_fleet import refused
 from tests.adapters.made_tls import certificates
 
 SLEEPER = """#!/bin/sh
@@ -103,7 +103,7 @@ class FakeControl(ControlHttpClient):
     def ListRuns(self, request: ListRunsRequest) -> ListRunsResponse:  # noqa: N802
         self._begin()
         if request.HasField("run_id") and request.run_id > len(self.started):
-            raise status(404)
+            raise refused(16)
         runs = {
             number: Run(
                 run_id=number,
@@ -170,6 +170,7 @@ def test_flower_has_the_orders_that_are_given() -> None:
     assert "_client" in vars(ControlHttpClient("https://127.0.0.1:1"))
     assert (NodeStatus.ONLINE, NodeStatus.UNREGISTERED) == ("online", "unregistered")
     assert ApiErrorCode(23).name == "PUBLIC_KEY_ALREADY_IN_USE"
+    assert ApiErrorCode(16).name == "RUN_ID_NOT_FOUND"
 
 
 def test_the_superlink_asks_nodes_and_its_executor_who_they_are(
@@ -303,8 +304,10 @@ def test_a_run_is_of_the_installed_app_and_told_its_folder(
     assert link.stop(2)
 
 
-def test_a_run_that_a_superlink_has_forgotten_is_an_error(link: SuperLink) -> None:
-    with pytest.raises(UnreachableError, match="status 404"):
+def test_a_superlink_may_have_forgotten_a_run(link: SuperLink, control: FakeControl) -> None:
+    assert (link.status(9).status, link.status(9).outcome) == ("finished", "forgotten")
+    control.there = False
+    with pytest.raises(UnreachableError, match="does not answer"):
         link.status(9)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 
 from fedcredit.adapters.supervisor import Program, Supervisor
 
+ROOT = Path(__file__).resolve().parents[2]
 LONG = (sys.executable, "-c", "import time; time.sleep(600)")
 
 
@@ -94,11 +96,11 @@ def test_a_program_that_is_not_there_is_tried_again(tmp_path: Path) -> None:
     keeper = Supervisor([program(tmp_path, "a", str(command))], lambda: None, first_pause_s=0.05)
     keeper.start()
     try:
-        time.sleep(0.3)
-        assert keeper.starts("a") == 0
-        command.write_text("#!/bin/sh\nsleep 600\n", "utf-8")
-        command.chmod(0o700)
-        until(lambda: keeper.starts("a") == 1)
+        until(lambda: keeper.starts("a") == 2)
+        command.with_suffix(".part").write_text("#!/bin/sh\necho here\nsleep 600\n", "utf-8")
+        command.with_suffix(".part").chmod(0o700)
+        command.with_suffix(".part").rename(command)
+        until(lambda: "here" in (tmp_path / "a.log").read_text("utf-8"))
     finally:
         keeper.close()
 
@@ -127,3 +129,30 @@ def test_the_programs_are_tended_while_they_run(tmp_path: Path) -> None:
     until(lambda: len(seen) >= 3)
     keeper.close()
     assert seen[0] == 1
+
+
+def test_a_program_does_not_outlive_who_started_it(tmp_path: Path) -> None:
+    """Even if that one is killed, and can say nothing."""
+    code = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from fedcredit.adapters.supervisor import Program, Supervisor\n"
+        "folder = Path(sys.argv[1])\n"
+        "one = Program(name='a', command=('/bin/sleep', '600'), environment={}, folder=folder)\n"
+        "keeper = Supervisor([one], lambda: None)\n"
+        "keeper.start()\n"
+        "while keeper.pid('a') is None: time.sleep(0.01)\n"
+        "print(keeper.pid('a'), flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        env={"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as starter:
+        assert starter.stdout is not None
+        pid = int(starter.stdout.readline())
+        until(lambda: b"sleep" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0])
+        starter.kill()
+    until(lambda: gone(pid))

@@ -99,7 +99,8 @@ def kind(request: pytest.FixtureRequest, base: Path, link: SuperLink) -> Iterato
         "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1",
         "MARK": str(base / f"{name}.mark"),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": f"{base / 'watch'}:{ROOT}",
+        "WATCHED": str(base / f"{name}.watched"),
     }
     (base / name).mkdir()
     with (base / f"{name}.log").open("wb") as log:
@@ -209,8 +210,9 @@ def test_nodes_come_back_after_the_superlink_was_killed(base: Path, link: SuperL
 
 
 def test_no_program_looks_for_anything_outside(base: Path, link: SuperLink) -> None:
-    """SuperLink, executor and ServerApps, in all that went before."""
-    seen = {literal_eval(one) for one in (base / "watched.txt").read_text("utf-8").splitlines()}
-    _, port = link.address.split(":")
-    assert ("127.0.0.1", int(port)) in seen
-    assert {str(one[0]) for one in seen} <= {"127.0.0.1", "None"}
+    """SuperLink, executor, ServerApps and both kinds of nodes, in all that went before."""
+    port = int(link.address.split(":")[1])
+    for name in ("watched.txt", "ours.watched", "stock.watched"):
+        seen = {literal_eval(one) for one in (base / name).read_text("utf-8").splitlines()}
+        assert ("127.0.0.1", port) in seen
+        assert {str(one[0]) for one in seen} <= {"127.0.0.1", "None"}
