@@ -14,22 +14,25 @@ from typing import Final
 
 from fedcredit.adapters.asgi import Receive, Scope, Send, whole_body
 from fedcredit.adapters.centre import Centre
-from fedcredit.adapters.coordinator_folder import AUTHORITY, read_register, read_settings
+from fedcredit.adapters.coordinator_folder import (
+    AUTHORITY,
+    read_register,
+    read_settings,
+    server_warning,
+)
 from fedcredit.adapters.disk import write_file
 from fedcredit.adapters.fab import app_digest
 from fedcredit.adapters.fleet import FleetNode
-from fedcredit.adapters.front import INSTITUTION, SuperLinkPlace, front
+from fedcredit.adapters.front import INSTITUTION, open_front, superlink_in
 from fedcredit.adapters.hosting import Host
 from fedcredit.adapters.link import FrontDesk, fleet_line
-from fedcredit.adapters.listener import Listener
 from fedcredit.adapters.studies import Studies
 from fedcredit.adapters.studies_api import ANSWER_LIMIT_BYTES, respond
 from fedcredit.adapters.superlink import SuperLink
 from fedcredit.adapters.superlink_programs import Certificates
-from fedcredit.adapters.system import SystemClock, utc_moment, utc_now
-from fedcredit.adapters.tls import client_context, server_context
+from fedcredit.adapters.system import utc_moment, utc_now
 from fedcredit.adapters.visiting import Visitor
-from fedcredit.errors import FedCreditError, PrivacyError, UnreachableError
+from fedcredit.errors import FedCreditError, PrivacyError
 
 __all__ = ["PAUSED", "STATUS", "RunningCoordinator", "RunningNode"]
 
@@ -53,11 +56,8 @@ class _Link:
         return self._link.run(dict(config))
 
     def over(self, number: int) -> bool:
-        """See `Runs`; a SuperLink that was started anew knows no run."""
-        try:
-            return self._link.status(number).status == "finished"
-        except UnreachableError:
-            return self._link.ready
+        """See `Runs`."""
+        return self._link.status(number).status == "finished"
 
 
 class RunningCoordinator:
@@ -86,21 +86,13 @@ class RunningCoordinator:
             ),
         )
         self._centre = Centre(Studies(folder), _Link(self._link))
-        authority = (folder / AUTHORITY).read_text("ascii")
-        place = SuperLinkPlace(url=f"https://{self._link.address}", tls=client_context(authority))
         app = partial(_studies_app, folder)
-        self._listener = Listener(
-            partial(
-                front,
-                folder,
-                place,
-                utc_moment,
-                SystemClock(),
-                {"/v1/studies": app, "/v1/roster": app},
-            ),
-            server_context(pki / "server.pem", pki / "server.key", folder / AUTHORITY),
+        self._listener = open_front(
+            folder,
+            superlink_in(folder, f"https://{self._link.address}"),
             listen,
             self._settings.port,
+            apps={"/v1/studies": app, "/v1/roster": app},
         )
         self._stop = threading.Event()
 
@@ -108,6 +100,9 @@ class RunningCoordinator:
         """Run until `close`; whatever goes wrong meanwhile is tried again."""
         with self._link, self._listener:
             _LOG.info("the coordinator answers at %s", self._settings.url)
+            warning = server_warning(self._folder, utc_moment())
+            if warning:
+                _LOG.warning("%s", warning)
             while not self._stop.wait(_LOOK_S):
                 try:
                     self._centre.admit(_keys(self._folder))
