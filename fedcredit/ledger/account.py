@@ -154,7 +154,9 @@ class Account:
             case Approve():
                 self._check_approval(entry)
             case Charge():
-                self._check_charge(entry, day)
+                if self.open is not None:
+                    raise _stray(entry, "while another is open")
+                self.check_charge(entry, day)
             case Release() | Burn() | Step():
                 self._check_follows(entry)
             case PolicyChange():
@@ -246,8 +248,17 @@ class Account:
                 remedy="have the privacy officer look at it and approve it",
             )
 
-    def _check_charge(self, entry: Charge, day: str) -> None:
-        """A charge follows its plan's approval, in its turn, under every cap."""
+    def check_charge(self, entry: Charge, day: str) -> None:
+        """Refuse a charge that does not follow its plan's approval, in its turn, under every cap.
+
+        Whether another one is still open is for `check` to say: a writer burns that one only
+        for a charge that can follow.
+
+        Raises:
+            BudgetExceeded: a cap would not hold after it.
+            PrivacyError: the policy in force does not allow it.
+            LocalError: it does not follow from the entries before it.
+        """
         known = self._known(entry, entry.plan)
         planned = known.planned
         if not known.approved:
@@ -256,8 +267,7 @@ class Account:
                 remedy="have the privacy officer look at it and approve it",
             )
         if (
-            self.open is not None
-            or entry.turn in known.charges
+            entry.turn in known.charges
             or entry.round >= planned.rounds
             or entry.turn < max(known.charges, default=(0, 0))
             or _retries_used((*known.charges, entry.turn)) > planned.retries

@@ -183,6 +183,7 @@ class Ledger:
             UnreachableError: there is no quorum; nothing may be measured.
         """
         if not self.waits(entry):
+            self.account.check_charge(entry, self._now()[:10])
             self._burn("its answer was never recorded")
             self._append(entry)
             self._waiting = entry

@@ -527,6 +527,19 @@ def test_without_a_quorum_a_charge_waits_and_is_not_written_twice() -> None:
     assert ledger.account.spent == NOTHING_SPENT.charged(event())
 
 
+def test_a_charge_that_is_refused_burns_no_other() -> None:
+    """What waits for its quorum goes on waiting."""
+    watchers = Watchers()
+    ledger = opened(watchers, InMemoryStore())
+    shut(watchers)
+    with pytest.raises(UnreachableError):
+        ledger.charge(charge())
+    with pytest.raises(LocalError):
+        ledger.charge(charge(7))  # beyond the plan's rounds
+    assert kinds(ledger)[3:] == ["charge"]
+    assert ledger.waits(charge())
+
+
 def test_a_charge_that_waits_is_burned_by_another_and_by_a_restart() -> None:
     store, watchers = InMemoryStore(), Watchers()
     ledger = opened(watchers, store)
