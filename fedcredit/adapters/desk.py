@@ -135,6 +135,7 @@ def _read(kind: type[T], data: bytes) -> T:
     """A request, strictly."""
     try:
         table = json.loads(data)
+        json.dumps(table, ensure_ascii=False).encode()  # an escape can name half a character
         if isinstance(table, dict):
             return build(kind, table, "request")
     except (UnicodeDecodeError, ValueError, RecursionError, ConfigError):

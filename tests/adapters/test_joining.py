@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from fedcredit.adapters.asgi import Receive, Scope, Send
 from fedcredit.adapters.coordinator_folder import (
     CoordinatorSettings,
     approve_institution,
+    change_register,
     init_coordinator,
     invite_institution,
     read_register,
@@ -24,7 +26,7 @@ from fedcredit.adapters.front import SuperLinkPlace
 from fedcredit.adapters.institutions import Role
 from fedcredit.adapters.invitation import Invitation
 from fedcredit.adapters.joining import Patience, join, member_warning, read_place, renew
-from fedcredit.adapters.pki import read_certificate
+from fedcredit.adapters.pki import pem_of, read_certificate
 from fedcredit.adapters.system import StandingClock, system_random
 from fedcredit.errors import ConfigError, EnrolmentRefused, PeerError, UnreachableError
 from tests.adapters.enrolled import HOST, Consortium, serving, upstream
@@ -206,6 +208,42 @@ def test_another_coordinator_is_not_told_the_token(
         with pytest.raises(PeerError, match=r"no secure connection .*: self-signed certificate"):
             join(consortium.node("bank"), invitation, waiting_for(), lambda _: None)
     assert read_register(other.folder).institutions == ()
+
+
+@pytest.mark.parametrize("name", ["shop", "bank"])
+def test_a_certificate_that_is_of_no_use_is_not_kept(
+    name: str, consortium: Consortium, port: int, tmp_path: Path
+) -> None:
+    """One with another's name, and one of another authority, for the node's own key."""
+    other = Consortium(tmp_path / "other").found() if name == "bank" else consortium
+    words: list[str] = []
+
+    def act() -> None:
+        approval(consortium, words)()
+        found = read_register(consortium.folder).named("bank")
+        request = found.card.request.encode()
+        made = other.authority.institution(name, request, consortium.now, system_random)
+        changed = replace(found, certificate=pem_of(made).decode())
+        change_register(consortium.folder, lambda register: register.put(changed))
+
+    folder = consortium.node("bank")
+    with pytest.raises(PeerError, match="another's, or not of the consortium's authority"):
+        join(folder, invited(consortium, port), waiting_for(act), words.append)
+    assert not (folder / "keys/member.pem").exists()
+
+
+def test_an_answer_that_is_not_the_fronts_is_named(consortium: Consortium) -> None:
+    """Such as a page of something that stands where the coordinator should."""
+
+    async def page(scope: Scope, receive: Receive, send: Send) -> None:
+        del scope, receive
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"<html>" + bytes(1 << 20)})
+
+    with upstream(consortium, page) as there:
+        invitation = replace(invited(consortium, 1), url=there.url)
+        with pytest.raises(PeerError, match="status 200 and no reason"):
+            join(consortium.node("bank"), invitation, waiting_for(), print)
 
 
 def test_a_coordinator_that_cannot_be_reached_is_named(consortium: Consortium) -> None:
