@@ -58,8 +58,11 @@ def refused(code: int) -> httpx.HTTPStatusError:
 class FakeFleet(FleetHttpClient):
     """What a SuperLink knows of one node and one run.
 
-    ``faults`` are raised one after the other, before the call of that name does anything.
+    ``faults`` are raised one after the other, before the call of that name does anything;
+    of the calls in ``lost`` the answers are lost on their way, one after the other.
     """
+
+    lost: list[str] = field(default_factory=list)
 
     faults: list[tuple[str, Exception]] = field(default_factory=list)
     digests: dict[int, str] = field(default_factory=lambda: {1: DIGEST})
@@ -100,6 +103,11 @@ class FakeFleet(FleetHttpClient):
             raise self.faults.pop(0)[1]
         if name not in {"activate", "beat"} and not self.active:
             raise status(401)
+
+    def _end(self, name: str) -> None:
+        if self.lost and self.lost[0] == name:
+            self.lost.pop(0)
+            raise httpx.ReadError("cut")
 
     def ActivateNode(self, request: ActivateNodeRequest) -> ActivateNodeResponse:  # noqa: N802
         self._begin("activate")
@@ -148,6 +156,7 @@ class FakeFleet(FleetHttpClient):
         self, request: ConfirmMessageReceivedRequest
     ) -> ConfirmMessageReceivedResponse:
         self._begin("confirm")
+        self._end("confirm")
         return ConfirmMessageReceivedResponse()
 
     def PushMessages(self, request: PushMessagesRequest) -> PushMessagesResponse:  # noqa: N802
@@ -156,13 +165,17 @@ class FakeFleet(FleetHttpClient):
         tree = request.message_object_trees[0]
         names = {one.object_id for one in iterate_object_tree(tree)}
         self.trees[tree.object_id] = names
-        return PushMessagesResponse(objects_to_push=sorted(names), session_id="s")
+        self._end("push")
+        missing = sorted(names - set(self.objects))
+        return PushMessagesResponse(objects_to_push=missing, session_id="s")
 
     def PushObject(self, request: PushObjectRequest) -> PushObjectResponse:  # noqa: N802
         self._begin("part")
         assert request.session_id == "s"
+        stored = request.object_id not in self.objects
         self.objects[request.object_id] = request.object_content
-        return PushObjectResponse(stored=True)
+        self._end("part")
+        return PushObjectResponse(stored=stored)
 
     def close(self) -> None:
         self.calls.append("close")

@@ -140,6 +140,14 @@ def test_what_the_network_loses_is_tried_again(call: str, fault: Exception) -> N
     assert fleet.calls.count("activate") == (2 if call == "activate" else 1)
 
 
+@pytest.mark.parametrize("call", ["confirm", "push", "part"])
+def test_an_answer_that_is_lost_on_its_way_costs_no_reply(call: str) -> None:
+    """What was done is done twice then; a part that a SuperLink has is not taken again."""
+    fleet = FakeFleet(lost=[call])
+    fleet.send("train.turn", b"x")
+    assert answers(fleet, 2 if call == "push" else 1)[-1] == b"train.turn x"
+
+
 @pytest.mark.parametrize("call", ["pull", "run", "object", "confirm", "push", "part"])
 def test_a_node_that_is_not_known_any_more_says_again_that_it_is_there(call: str) -> None:
     """A SuperLink that was started again has forgotten it."""
