@@ -34,7 +34,7 @@ from fedcredit.adapters.system import utc_moment, utc_now
 from fedcredit.adapters.visiting import Visitor
 from fedcredit.errors import FedCreditError, PrivacyError
 
-__all__ = ["PAUSED", "STATUS", "RunningCoordinator", "RunningNode"]
+__all__ = ["PAUSED", "STATUS", "RunningCoordinator", "RunningNode", "studies_app"]
 
 PAUSED: Final = "paused.json"
 STATUS: Final = "status.json"
@@ -86,7 +86,7 @@ class RunningCoordinator:
             ),
         )
         self._centre = Centre(Studies(folder), _Link(self._link))
-        app = partial(_studies_app, folder)
+        app = partial(studies_app, folder)
         self._listener = open_front(
             folder,
             superlink_in(folder, f"https://{self._link.address}"),
@@ -125,8 +125,15 @@ def _keys(folder: Path) -> dict[str, str]:
     }
 
 
-async def _studies_app(folder: Path, scope: Scope, receive: Receive, send: Send) -> None:
-    """The studies' answers as an ASGI app; the front has seen to who asks."""
+async def studies_app(folder: Path, scope: Scope, receive: Receive, send: Send) -> None:
+    """What members may ask about studies, as an ASGI app; the front has seen to who asks.
+
+    Args:
+        folder: the coordinator's.
+        scope: of ASGI; it holds the member's name, see `front.INSTITUTION`.
+        receive: of ASGI.
+        send: of ASGI.
+    """
     body = await whole_body(receive, ANSWER_LIMIT_BYTES)
     reply = respond(folder, str(scope[INSTITUTION]), str(scope["method"]), str(scope["path"]), body)
     headers = [
