@@ -270,14 +270,19 @@ class Session:
                 clientapp_runtime_list=[seconds],
             )
             answer = self._call(self._client.PushMessages, request)
+            # A SuperLink that had the head before wants no part, and waits for all of them in a
+            # session whose name was lost; it finds that by itself if none is given.
+            session, wanted = answer.session_id, set(answer.objects_to_push) & set(objects)
+            if not wanted:
+                session, wanted = "", set(objects)
             taken = True
-            for name in set(answer.objects_to_push) & set(objects):
+            for name in sorted(wanted):
                 part = PushObjectRequest(
                     node=self._node,
                     run_id=run_id,
                     object_id=name,
                     object_content=objects[name].deflate(),
-                    session_id=answer.session_id,
+                    session_id=session,
                 )
                 # A part whose receipt was lost is not taken twice, and others must follow it.
                 taken &= self._call(self._client.PushObject, part).stored

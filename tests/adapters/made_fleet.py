@@ -161,8 +161,10 @@ class FakeFleet(FleetHttpClient):
 
     def PushMessages(self, request: PushMessagesRequest) -> PushMessagesResponse:  # noqa: N802
         self._begin("push")
-        self.pushed.append(message_from_proto(request.messages_list[0]))
         tree = request.message_object_trees[0]
+        if tree.object_id in self.trees:
+            return PushMessagesResponse(session_id="of nothing")
+        self.pushed.append(message_from_proto(request.messages_list[0]))
         names = {one.object_id for one in iterate_object_tree(tree)}
         self.trees[tree.object_id] = names
         self._end("push")
@@ -171,7 +173,7 @@ class FakeFleet(FleetHttpClient):
 
     def PushObject(self, request: PushObjectRequest) -> PushObjectResponse:  # noqa: N802
         self._begin("part")
-        assert request.session_id == "s"
+        assert request.session_id in {"s", ""}, "another one is of nothing"
         stored = request.object_id not in self.objects
         self.objects[request.object_id] = request.object_content
         self._end("part")

@@ -145,7 +145,7 @@ def test_an_answer_that_is_lost_on_its_way_costs_no_reply(call: str) -> None:
     """What was done is done twice then; a part that a SuperLink has is not taken again."""
     fleet = FakeFleet(lost=[call])
     fleet.send("train.turn", b"x")
-    assert answers(fleet, 2 if call == "push" else 1)[-1] == b"train.turn x"
+    assert answers(fleet, 1) == [b"train.turn x"]
 
 
 @pytest.mark.parametrize("call", ["pull", "run", "object", "confirm", "push", "part"])
