@@ -12,12 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from io import BytesIO
-from pathlib import Path
 from typing import Final
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
-
-import fedcredit
-from fedcredit.errors import ConfigError
 
 __all__ = ["App", "app_digest", "installed_app"]
 
@@ -41,12 +37,38 @@ clientapp = "nodes.client_app:app"
 folder = ""
 """
 _LICENSE: Final = b"SPDX-License-Identifier: Apache-2.0\n"
-_FILES: Final = (
-    "coordinator/__init__.py",
-    "coordinator/server_app.py",
-    "nodes/__init__.py",
-    "nodes/client_app.py",
-)
+_SOURCES: Final[Mapping[str, str]] = {
+    "coordinator/__init__.py": '''\
+"""What a coordinator runs: the name under which Flower finds its app."""
+''',
+    "coordinator/server_app.py": '''\
+"""The app of the coordinator: it conducts the study in the folder that the run names."""
+
+from __future__ import annotations
+
+from fedcredit.adapters.conducting import conduct_folder
+from fedcredit.adapters.flower import server_app
+
+__all__ = ["app"]
+
+app = server_app(conduct_folder)
+''',
+    "nodes/__init__.py": '''\
+"""What an institution runs: the name under which Flower finds its app."""
+''',
+    "nodes/client_app.py": '''\
+"""The app of an institution's node: it answers the rounds of the studies in the node's folder."""
+
+from __future__ import annotations
+
+from fedcredit.adapters.flower import client_app
+from fedcredit.adapters.hosting import Hosts
+
+__all__ = ["app"]
+
+app = client_app(Hosts())
+''',
+}
 _MANIFEST: Final = ".info/CONTENT"
 _DATE: Final = (1980, 1, 1, 0, 0, 0)
 _UNIX: Final = 3
@@ -95,25 +117,14 @@ class App:
 
 
 def installed_app() -> App:
-    """The app that is installed beside `fedcredit`.
+    """The app of this release: the few lines by which Flower finds what is installed here.
 
-    Raises:
-        ConfigError: its packages are not there.
+    They are the files of ``nodes/`` and ``coordinator/`` in the checkout, and stand here too,
+    since a wheel holds `fedcredit` alone.
     """
-    beside = Path(fedcredit.__file__).resolve().parents[1]
-    try:
-        return App.of({path: (beside / path).read_bytes() for path in _FILES})
-    except OSError:
-        raise ConfigError(
-            "the packages nodes and coordinator do not stand beside fedcredit",
-            remedy="install fedcredit from its checkout, with `make setup`",
-        ) from None
+    return App.of({path: text.encode() for path, text in _SOURCES.items()})
 
 
 def app_digest() -> str:
-    """The digest of the installed app: what a node expects a run to name.
-
-    Raises:
-        ConfigError: its packages are not there.
-    """
+    """The digest of the installed app: what a node expects a run to name."""
     return installed_app().digest
