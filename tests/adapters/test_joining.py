@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -299,3 +300,12 @@ def test_what_is_secret_is_for_its_owners_eyes(consortium: Consortium) -> None:
         assert path.stat().st_mode & 0o777 == 0o600, path
     text = (consortium.folder / "institutions.json").read_text()
     assert json.loads(text) == {"institutions": []}
+
+
+def test_changes_of_the_register_side_by_side_are_all_kept(consortium: Consortium) -> None:
+    """As of a front that takes a request while its operator invites."""
+    names = [f"bank-{number}" for number in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: invited(consortium, 1, name), names))
+    found = [one.name for one in read_register(consortium.folder).institutions]
+    assert sorted(found) == sorted(names)

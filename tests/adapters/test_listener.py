@@ -164,16 +164,18 @@ def test_a_body_may_take_longer_than_a_head(consortium: Consortium) -> None:
 @pytest.mark.parametrize("shaken", [False, True])
 def test_many_idle_strangers_hold_up_nobody(*, shaken: bool, consortium: Consortium) -> None:
     """The oldest of them make room, with or without a handshake; a member is not one of them."""
-    limits = ListenerLimits(handshake_s=LONG, head_s=LONG, strangers=32)
+    limits = ListenerLimits(handshake_s=2 * LONG, head_s=2 * LONG, strangers=32)
     with listening(consortium, limits) as port, ExitStack() as stack:
         kept = stack.enter_context(line(consortium, port, "bank"))
+        strangers: list[socket.socket] = []
         for _ in range(100 if shaken else 400):
             there = (
                 line(consortium, port)
                 if shaken
                 else socket.create_connection((HOST, port), timeout=LONG)
             )
-            stack.enter_context(there)
+            strangers.append(stack.enter_context(there))
+        assert until_closed(strangers[0]) == b""  # long before its time
         assert named(consortium, port, "shop") == "shop"
         assert named(consortium, port, "") == ""
         kept.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
@@ -182,7 +184,8 @@ def test_many_idle_strangers_hold_up_nobody(*, shaken: bool, consortium: Consort
 
 def test_one_member_has_so_many_connections(consortium: Consortium) -> None:
     """Its own oldest are ended; another's are not."""
-    with listening(consortium, QUICK) as port, ExitStack() as stack:
+    limits = ListenerLimits(head_s=2 * LONG, idle_s=int(2 * LONG), of_one=4)
+    with listening(consortium, limits) as port, ExitStack() as stack:
         others = stack.enter_context(line(consortium, port, "shop"))
         lines = [stack.enter_context(line(consortium, port, "bank")) for _ in range(6)]
         request = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
