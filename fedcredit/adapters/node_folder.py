@@ -13,18 +13,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, generate_private_key
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
-
 from fedcredit.adapters.disk import write_file
 from fedcredit.adapters.folders import read_node
 from fedcredit.adapters.institutions import PublicCard
 from fedcredit.adapters.keyring import card_to_json, read_identity, write_identity
+from fedcredit.adapters.node_keys import new_node_key
 from fedcredit.adapters.policies import read_key_file, read_policy, write_roles
 from fedcredit.adapters.witness_folder import new_key, witness_key
 from fedcredit.errors import ConfigError
@@ -118,7 +111,7 @@ def init_node(folder: Path, name: str, year: int, random: RandomBytes) -> None:
     write_file(folder / "card.json", card_to_json(identity.card).encode())
     write_roles(folder / "keys", draw_roles(random))
     new_key(folder / "witness", f"{name}/witness")
-    _write_node_key(folder / "keys")
+    new_node_key(folder / "keys/node.key")
     write_file(folder / "node.toml", _NODE.format(name=name).encode())
     text = _POLICY.format(name=name, year=year, after=year + 1)
     write_file(folder / "policy.toml", text.encode())
@@ -157,12 +150,3 @@ def card_of(folder: Path, request: str) -> PublicCard:
         witness=str(witness_key(folder / "witness")),
         node=node,
     )
-
-
-def _write_node_key(folder: Path) -> None:
-    """The key that Flower knows the node by: ECDSA P-384, OpenSSH, as it demands."""
-    key = generate_private_key(SECP384R1())
-    secret = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
-    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
-    write_file(folder / "node.key", secret)
-    write_file(folder / "node.pub", public + b"\n")

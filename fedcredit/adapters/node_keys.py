@@ -31,7 +31,7 @@ def new_node_key(path: Path) -> str:
     """Make a node's key, for its owner's eyes; an existing file is never replaced.
 
     Args:
-        path: of the private key; the public one is written beside it, ending in ``.pub``.
+        path: of the private key; the public one is written beside it, its ending ``.pub``.
 
     Returns:
         The public key: the line that whoever runs the SuperLink registers.
@@ -52,7 +52,7 @@ def new_node_key(path: Path) -> str:
             remedy="keep a key that is there; name another file for a new one",
         ) from None
     line = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
-    write_file(path.with_name(path.name + ".pub"), line + b"\n")
+    write_file(path.with_suffix(".pub"), line + b"\n")
     return line.decode("ascii")
 
 

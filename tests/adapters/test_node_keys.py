@@ -23,7 +23,7 @@ from fedcredit.errors import ConfigError
 def test_a_new_key_is_for_its_owner_and_its_public_half_for_all(tmp_path: Path) -> None:
     line = new_node_key(tmp_path / "node.key")
     assert stat.S_IMODE((tmp_path / "node.key").stat().st_mode) == 0o600
-    assert (tmp_path / "node.key.pub").read_text("utf-8") == line + "\n"
+    assert (tmp_path / "node.pub").read_text("utf-8") == line + "\n"
     public = read_node_key(tmp_path / "node.key").public_key()
     read = load_pem_public_key(public_pem(line))
     assert isinstance(read, ec.EllipticCurvePublicKey)
@@ -33,7 +33,7 @@ def test_a_new_key_is_for_its_owner_and_its_public_half_for_all(tmp_path: Path) 
 def test_flower_reads_the_public_half_as_we_do(tmp_path: Path) -> None:
     """Private: what `flwr supernode register` sends."""
     line = new_node_key(tmp_path / "node.key")
-    assert try_load_public_key(tmp_path / "node.key.pub") == public_pem(line + " a remark")
+    assert try_load_public_key(tmp_path / "node.pub") == public_pem(line + " a remark")
 
 
 def test_a_key_that_is_there_is_never_replaced(tmp_path: Path) -> None:
