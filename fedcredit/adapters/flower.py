@@ -70,6 +70,7 @@ Node: TypeAlias = Callable[[Message], Message]
 Network: TypeAlias = Callable[[Message, Node], Iterable[tuple[float, Message]]]
 
 _PATIENT_S: Final = 120.0  # nodes of a machine that is busy starting them
+_AGAIN_S: Final = 20.0  # longer than most steps take; doubled each time
 _FIRST_POLL_S: Final = 0.05  # most steps of a turn take a node little longer
 _POLL_S: Final = 0.3  # a SuperLink with a database takes about that long for a poll
 
@@ -346,17 +347,25 @@ class _Courier:
     ) -> Iterator[tuple[int, Message]]:
         """Send each node its own bytes and yield what they say until the deadline."""
         end = self._clock.now() + deadline_s
-        polls = Pauses(_FIRST_POLL_S, _POLL_S)
-        messages = [
-            Message(record_of(data), node, kind, ttl=deadline_s) for node, data in sent_to.items()
-        ]
-        # A SuperLink's own error does not name the node, so a reply is known by its message.
-        sent = dict(zip(self._grid.push_messages(messages), sent_to, strict=False))
-        waiting = {name for name in sent if name}
+        polls, sent = Pauses(_FIRST_POLL_S, _POLL_S), dict[str, int]()
+        waiting, pause_s, again = set(sent_to), _AGAIN_S, self._clock.now()
         while waiting:
-            for reply in self._grid.pull_messages(sorted(waiting)):
-                yield sent[reply.metadata.reply_to_message_id], reply
-                waiting.discard(reply.metadata.reply_to_message_id)
+            now = self._clock.now()
+            if now >= again:
+                # A SuperLink hands a message out once, and what is lost on its way is lost. A
+                # member has one answer for one message, so it may be asked again.
+                messages = [
+                    Message(record_of(sent_to[node]), node, kind, ttl=max(end - now, 1.0))
+                    for node in sorted(waiting)
+                ]
+                # A SuperLink's own error names no node, so a reply is known by its message.
+                sent |= dict(zip(self._grid.push_messages(messages), sorted(waiting), strict=False))
+                again, pause_s = now + pause_s, 2 * pause_s
+            asked = [name for name, node in sent.items() if name and node in waiting]
+            for reply in self._grid.pull_messages(sorted(asked)):
+                node = sent[reply.metadata.reply_to_message_id]
+                yield node, reply
+                waiting.discard(node)
             left_s = end - self._clock.now()
             if not waiting or left_s <= 0:
                 return

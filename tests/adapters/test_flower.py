@@ -15,6 +15,7 @@ from flwr.serverapp import Grid, ServerApp
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
+from fedcredit.adapters.envelopes import bytes_of
 from fedcredit.adapters.flower import (
     LocalGrid,
     Network,
@@ -215,6 +216,28 @@ def test_a_reply_lost_once_comes_back_byte_for_byte() -> None:
     result = conduct(held, network)
     assert result.rounds == conduct(parties(plan())).rounds
     assert len(result.events) == len(result.rounds) == 4
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_what_is_lost_on_its_way_is_asked_again_before_the_deadline(before: bool) -> None:
+    """Every first message to a node, or its reply: all are in every round, and none is retried."""
+    seen: set[tuple[InstitutionId, bytes]] = set()
+
+    def network(message: Message, node: Node) -> Iterable[tuple[float, Message]]:
+        key = to(message), bytes_of(message)
+        first = is_round(message) and key not in seen
+        seen.add(key)
+        if first and before:
+            return []
+        reply = node(message)
+        return [] if first else [(0.0, reply)]
+
+    held = parties(plan())
+    result = conduct(held, network)
+    assert all(one.answered == NAMES for one in result.rounds)
+    for one in held.values():
+        charged = [two for two in entries(one.institution.book) if isinstance(two, Charge)]
+        assert len(charged) == len(result.rounds)
 
 
 def test_an_answer_after_the_deadline_is_not_waited_for() -> None:
