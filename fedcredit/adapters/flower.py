@@ -70,6 +70,7 @@ Node: TypeAlias = Callable[[Message], Message]
 Network: TypeAlias = Callable[[Message, Node], Iterable[tuple[float, Message]]]
 
 _PATIENT_S: Final = 120.0  # nodes of a machine that is busy starting them
+_LATE_S: Final = 15.0  # for a node that starts after the others
 _AGAIN_S: Final = 20.0  # longer than most steps take; doubled each time
 _FIRST_POLL_S: Final = 0.05  # most steps of a turn take a node little longer
 _POLL_S: Final = 0.3  # a SuperLink with a database takes about that long for a poll
@@ -319,7 +320,7 @@ class _Courier:
         """
         wanted, greeted = set(members), set(self._nodes.values())
         end = self._clock.now() + min(deadline_s, self._patience_s)
-        polls = Pauses(_FIRST_POLL_S, _POLL_S)
+        polls, news = Pauses(_FIRST_POLL_S, _POLL_S), self._clock.now()
         while not wanted <= set(self._nodes):
             new = sorted(set(self._grid.get_node_ids()) - greeted)
             greeted |= set(new)
@@ -328,6 +329,12 @@ class _Courier:
             for reply in self._grid.pull_messages(sorted(self._asked)):
                 node = self._asked.pop(reply.metadata.reply_to_message_id)
                 self._learn(InstitutionId(bytes_of(reply).decode("utf-8", "replace")), node)
+                news = self._clock.now()
+            if new:
+                news = self._clock.now()
+            # Whoever is there has said who it is, or that it takes no part.
+            if self._nodes and not self._asked and self._clock.now() - news > _LATE_S:
+                break
             left_s = end - self._clock.now()
             if left_s <= 0:
                 break

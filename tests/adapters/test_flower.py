@@ -29,7 +29,7 @@ from fedcredit.adapters.flower import (
 from fedcredit.adapters.system import StandingClock
 from fedcredit.codec import encode
 from fedcredit.data.records import Records
-from fedcredit.errors import StudyStopped, UnreachableError
+from fedcredit.errors import PrivacyError, StudyStopped, UnreachableError
 from fedcredit.federation.coordinator import Transport
 from fedcredit.federation.member import Member
 from fedcredit.federation.messages import Answer, Heard, Refusal
@@ -375,6 +375,24 @@ def test_a_node_that_is_not_there_is_not_heard() -> None:
     app = client_app(lambda config, _: Party(study, InstitutionId(str(config["institution"])))())
     heard = asked(app, [*NAMES[:2], "stranger"], NAMES[1:3])
     assert heard == [Refusal(NAMES[1], "PeerError")]
+
+
+def test_nodes_that_take_no_part_are_not_waited_for_long() -> None:
+    """They have said so; one that starts late still has a while."""
+    clock = StandingClock()
+
+    def member_of(config: NodeConfig, plan_: bytes) -> Member:
+        if config["institution"] != NAMES[0]:
+            raise PrivacyError("waits for approval", remedy="approve it")
+        return Party()()
+
+    grid = LocalGrid(client_app(member_of), [{"institution": n} for n in NAMES], clock=clock)
+
+    def conduct(reach: Callable[[bytes], Transport], _: NodeConfig) -> None:
+        list(reach(bytes(32))(dict.fromkeys(NAMES, b"question"), 600.0))
+
+    server_app(conduct, clock)(grid, grid.context)
+    assert 15 < clock.now() < 20
 
 
 def test_two_nodes_may_not_be_one_institution() -> None:
