@@ -1,11 +1,17 @@
-"""Programs that are kept running: started again when they end, and ended together."""
+"""Programs that are kept running: started again when they end, and ended together.
+
+Also when this process is killed: the kernel ends them then, since one that stays behind would
+keep its port and its locks from those that are started next.
+"""
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +29,14 @@ _LONGEST_PAUSE_S: Final = 30.0
 _HEALTHY_S: Final = 60.0  # who has run for so long is started again at once
 _GRACE_S: Final = 3.0
 _LOG: Final = logging.getLogger("fedcredit.coordinator")
+
+# prctl(PR_SET_PDEATHSIG, SIGKILL), unless the parent has gone meanwhile; then the program.
+_TIED: Final = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +112,9 @@ class Supervisor:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
-        for one in reversed(self._keepers):
-            one.end()
 
     def _look_after(self) -> None:
-        """Start what does not run, until `close`."""
+        """Start what does not run, until `close`; then end it, as programs die with the thread."""
         while not self._stop.is_set():
             for one in self._keepers:
                 if one.has_ended():
@@ -111,6 +123,8 @@ class Supervisor:
                 one.start_if_due()
             self._tend()
             self._stop.wait(_TICK_S)
+        for one in reversed(self._keepers):
+            one.end()
 
     def _end(self, name: str) -> None:
         """End what is left of a program, and whatever stands on it."""
@@ -143,7 +157,7 @@ class _Keeper:
             file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             with os.fdopen(file, "ab") as opened:
                 self.process = subprocess.Popen(  # noqa: S603 - the command is our own
-                    self.program.command,
+                    _tied(self.program.command),
                     env=dict(self.program.environment),
                     cwd=self.program.folder,
                     stdin=subprocess.DEVNULL,
@@ -180,3 +194,14 @@ class _Keeper:
                 os.killpg(self.process.pid, number)
             except (ProcessLookupError, PermissionError):
                 _LOG.debug("%s was gone", self.program.name)
+
+
+def _tied(command: tuple[str, ...]) -> list[str]:
+    """A command for a program that the kernel kills when the thread that starts it has ended.
+
+    Raises:
+        FileNotFoundError: there is no such program.
+    """
+    if not os.access(command[0], os.X_OK):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    return [sys.executable, "-I", "-S", "-c", _TIED, str(os.getpid()), *command]

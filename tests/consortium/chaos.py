@@ -25,9 +25,12 @@ from typing import Self
 
 import numpy as np
 
+from fedcredit.adapters.coordinator_folder import AUTHORITY
 from fedcredit.adapters.folders import read_agreed
 from fedcredit.adapters.journal import DiskJournal
 from fedcredit.adapters.studies import Studies, StudyState
+from fedcredit.adapters.superlink import SuperLink
+from fedcredit.adapters.superlink_programs import Certificates
 from fedcredit.adapters.tables import open_table
 from fedcredit.data.schema import write_schema
 from fedcredit.federation.journal import TurnJournal
@@ -212,6 +215,29 @@ class Chaos(Consortium):
 
     # ------------------------------------------------------------------------------- faults
 
+    def link(self) -> SuperLink:
+        """Whoever reaches Flower's own port on the coordinator's machine."""
+        pki = self.centre / "pki"
+        certificates = Certificates(
+            root=self.centre / AUTHORITY,
+            certificate=pki / "superlink.pem",
+            key=pki / "superlink.key",
+        )
+        return SuperLink(self.base / "aside", self.superlink_port, certificates)
+
+    def log(self, name: str) -> str:
+        """What a process of ours has said."""
+        return (self.base / f"{name}.log").read_text("utf-8", "replace")
+
+    def lines(self, name: str) -> list[dict[str, object]]:
+        """What stands in the ledger of an institution."""
+        lines = (self.folder(name) / "ledger" / "ledger.jsonl").read_bytes().splitlines()
+        return [json.loads(one) for one in lines]
+
+    def charges(self, name: str) -> list[dict[str, object]]:
+        """What an institution has paid."""
+        return [one for one in self.lines(name) if one["kind"] == "charge"]
+
     def pid(self, name: str) -> int:
         return self._running[name].pid
 
@@ -295,6 +321,14 @@ class Chaos(Consortium):
             yield
         finally:
             order(back)
+
+    def usages(self, *names: str) -> dict[str, Usage]:
+        """Of processes of ours, and of Flower's."""
+        pids = {name: self.pid(name) for name in names}
+        return {
+            name: self.usage(pid)
+            for name, pid in {**pids, "superlink": self.pid_of("flower-superlink")}.items()
+        }
 
     def usage(self, pid: int) -> Usage:
         pages = int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1])
@@ -406,8 +440,9 @@ class Chaos(Consortium):
 class Killer:
     """Kills nodes now and then, from a seed, and starts them again."""
 
-    def __init__(self, world: Chaos, seed: int, pause_s: tuple[float, float]) -> None:
+    def __init__(self, world: Chaos, seed: int, pause_s: tuple[float, float], spared: str) -> None:
         self.world, self.draw, self.pause_s = world, np.random.default_rng(seed), pause_s
+        self.names = [one for one in world.names if one != spared]
         self.kills: list[str] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -422,7 +457,7 @@ class Killer:
 
     def _run(self) -> None:
         while not self._stop.wait(float(self.draw.uniform(*self.pause_s))):
-            name = str(self.draw.choice(self.world.names))
+            name = str(self.draw.choice(self.names))
             self.kills.append(name)
             self.world.killed_and_back(f"node-{name}")
 

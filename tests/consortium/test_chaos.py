@@ -6,12 +6,15 @@ reason of its own, nothing has left twice, every ledger holds, and the next stud
 
 from __future__ import annotations
 
+import json
+import shutil
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.consortium.chaos import FAR, FULL, Chaos, survivors
+from tests.superlink.made_link import echo_app
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +129,72 @@ def test_row_56_without_a_quorum_of_witnesses_nothing_leaves(world: Chaos) -> No
             world.run_witness(name)
     assert world.wrong(study) == []
     world.whole_study()
+
+
+def test_row_7_a_copy_of_a_node_takes_no_part_and_signs_nothing(world: Chaos) -> None:
+    """While the first is there it is refused; when it is not, the copy's ledger is behind."""
+    study = world.propose()
+    place = world.begin(study)
+    world.at(place, "0000.00.result")
+    copy = world.base / "copy"
+    shutil.copytree(world.folder("bank"), copy)
+    world.at(place, "0001.00.result")
+    world.start("copy", "node", "run", str(copy))
+    world.until(lambda: "refused by the SuperLink" in world.log("copy"))
+    world.kill("node-bank")
+    assert world.ended(study).state == "done", world.logs()
+    world.end("copy")
+    world.run_node("bank")
+    assert all("bank" not in one for one in survivors(place)[3:])
+    assert world.wrong(study) == []
+    world.whole_study()
+
+
+def test_row_35_a_node_takes_no_part_in_a_study_below_its_floor(world: Chaos) -> None:
+    path = world.folder("bank") / "node.toml"
+    before = path.read_text("utf-8")
+    path.write_text(f"{before}\n[floor]\nfewest_honest = 3\n", "utf-8")
+    world.end("node-bank")
+    world.run_node("bank")
+    try:
+        study = world.propose()
+        place = world.begin(study)
+        assert world.studies.find(study.id).answers["bank"].word == "refused"
+        assert world.ended(study).state == "done", world.logs()
+    finally:
+        path.write_text(before, "utf-8")
+        world.end("node-bank")
+        world.run_node("bank")
+    assert all("bank" not in one for one in survivors(place))
+    assert not any(one.get("plan") == study.plan for one in world.charges("bank"))
+    assert world.wrong(study) == []
+    world.whole_study()
+
+
+def test_row_50_a_run_of_another_app_is_answered_by_nobody(world: Chaos) -> None:
+    """Whoever reaches the SuperLink's port can start a run; a node knows its app by its digest."""
+    before = {name: world.lines(name) for name in world.names}
+    folder = world.base / "second operator"
+    folder.mkdir()
+    asked = {"data": ["a"], "names": ["bank"], "deadline_s": 8.0}
+    (folder / "ask.json").write_text(json.dumps(asked), "utf-8")
+    link = world.link()
+    run = link.run({"folder": str(folder)}, echo_app(b"# of a second operator"))
+    world.until(lambda: link.status(run).status == "finished")
+    assert json.loads((folder / "told.json").read_text("utf-8"))["heard"] == [{}]
+    for name in world.names:
+        assert "a run of another app than the one installed here" in world.log(f"node-{name}")
+    assert before == {name: world.lines(name) for name in world.names}
+    world.whole_study()
+
+
+def test_row_18_whoever_is_revoked_is_out_and_the_others_go_on(world: Chaos) -> None:
+    rest = [one for one in world.names if one != FAR]
+    study = world.propose(names=rest)
+    place = world.begin(study)
+    world.at(place, "0000.00.result")
+    world.call("coordinator", "revoke", str(world.centre), FAR, "--reason", "merger")
+    assert world.ended(study).state == "done", world.logs()
+    assert world.wrong(study) == []
+    status = world.folder(FAR) / "status.json"
+    world.until(lambda: "403" in json.loads(status.read_text("ascii"))["trouble"])
