@@ -105,7 +105,8 @@ class Chaos(Consortium):
     def __init__(self, base: Path) -> None:
         super().__init__(base)
         self.space, self._numbers = f"fed{os.getpid()}", 0
-        self.host, self.there = "10.213.77.1", "10.213.77.2"
+        net = f"10.213.{os.getpid() % 256}"
+        self.host, self.there = f"{net}.1", f"{net}.2"
         self._disk = self.folder(FULL)
 
     def __enter__(self) -> Self:

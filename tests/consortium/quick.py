@@ -52,9 +52,9 @@ origin = "{name}.example/ledger"
 
 [budget]
 epsilon = 200.0
-epsilon_local = 2000.0
-person_epsilon = 6000.0
-person_epsilon_local = 8000.0
+epsilon_local = 400.0
+person_epsilon = 600.0
+person_epsilon_local = 800.0
 
 [period]
 begins = "2020-01-01"
