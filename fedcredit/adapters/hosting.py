@@ -35,7 +35,7 @@ from fedcredit.federation.book import planned
 from fedcredit.federation.institution import Institution
 from fedcredit.federation.member import Member
 from fedcredit.federation.plan import StudyPlan
-from fedcredit.federation.terms import Terms
+from fedcredit.federation.terms import Terms, accept
 from fedcredit.ledger.account import Account
 from fedcredit.ledger.ledger import Ledger
 from fedcredit.secagg.roster import check_roster
@@ -134,7 +134,7 @@ class Host:
             _, plan = read_agreed(place)
             ledger = self._open()
             digest = plan.digest().hex()
-            if (place / _REFUSAL).exists():
+            if (place / _REFUSAL).exists() or not self._acceptable(ledger, plan):
                 return "refused"
             try:
                 self._propose(ledger, plan, place)
@@ -173,7 +173,7 @@ class Host:
                 remedy="have it proposed anew under the roster that members have signed last",
             )
         ledger = self._open()
-        terms = Terms(budget=ledger.policy.caps, **asdict(self.node.floor))
+        terms = self._terms(ledger)
         self._propose(ledger, plan, place)
         table = str(self.folder / self.node.table)
         institution = Institution(
@@ -187,6 +187,18 @@ class Host:
         )
         vault = DiskVault(self.folder / "vault")
         return Member(institution, self.identity, roster, vault, system_random)
+
+    def _terms(self, ledger: Ledger) -> Terms:
+        """The least that the institution insists on."""
+        return Terms(budget=ledger.policy.caps, **asdict(self.node.floor))
+
+    def _acceptable(self, ledger: Ledger, plan: StudyPlan) -> bool:
+        """Whether a plan meets the terms: people need not look at one that does not."""
+        try:
+            accept(self._terms(ledger), plan, self.node.institution)
+        except PrivacyError:
+            return False
+        return True
 
     def _propose(self, ledger: Ledger, plan: StudyPlan, place: Path) -> None:
         """Write a plan into the ledger, with the officer's approval where there is one."""

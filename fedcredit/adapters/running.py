@@ -109,6 +109,8 @@ class RunningCoordinator:
                     self._centre.look()
                 except FedCreditError as problem:
                     _LOG.warning("%s", problem.what)
+                except OSError as problem:  # a disk that is full may have room at the next look
+                    _LOG.warning("the coordinator's folder: %s", problem.strerror)
 
     def close(self) -> None:
         """Stop; studies go on when the coordinator is started again."""
@@ -213,10 +215,20 @@ class RunningNode:
                 self._visited = utc_now()
             except FedCreditError as problem:
                 trouble = problem.what
+            except OSError as problem:  # a disk that is full may have room at the next visit
+                trouble = f"{self._folder} cannot be used: {problem.strerror}"
+            if trouble:
                 _LOG.warning("%s", trouble)
-            now = _Now(
-                at=utc_now(), connected=self._node.active, visited=self._visited, trouble=trouble
-            )
-            table = {name: getattr(now, name) for name in _Now.__dataclass_fields__}
-            write_file(self._folder / STATUS, (json.dumps(table, indent=2) + "\n").encode())
+            self._write_status(trouble)
             self._stop.wait(_VISIT_S)
+
+    def _write_status(self, trouble: str) -> None:
+        """Say for `fedcredit node status` how the last visit went, if there is room for it."""
+        now = _Now(
+            at=utc_now(), connected=self._node.active, visited=self._visited, trouble=trouble
+        )
+        table = {name: getattr(now, name) for name in _Now.__dataclass_fields__}
+        try:
+            write_file(self._folder / STATUS, (json.dumps(table, indent=2) + "\n").encode())
+        except OSError as problem:
+            _LOG.warning("%s cannot be written: %s", self._folder / STATUS, problem.strerror)

@@ -81,6 +81,31 @@ def test_closing_ends_whatever_a_program_has_started(tmp_path: Path) -> None:
     assert keeper.pid("a") is None
 
 
+def test_programs_do_not_outlive_a_supervisor_that_was_killed(tmp_path: Path) -> None:
+    code = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from tests.adapters.test_supervisor import program\n"
+        "from fedcredit.adapters.supervisor import Supervisor\n"
+        "folder = Path(sys.argv[1])\n"
+        "keeper = Supervisor([program(folder, 'a')], lambda: None)\n"
+        "keeper.start()\n"
+        "while not keeper.pid('a'):\n"
+        "    time.sleep(0.02)\n"
+        "(folder / 'part').write_text(str(keeper.pid('a')))\n"
+        "(folder / 'part').rename(folder / 'pid')\n"
+        "time.sleep(600)\n"
+    )
+    root = Path(__file__).parents[2]
+    first = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=root)
+    until((tmp_path / "pid").exists)
+    pid = int((tmp_path / "pid").read_text("utf-8"))
+    assert not gone(pid)
+    first.kill()
+    first.wait()
+    until(lambda: gone(pid))
+
+
 def test_pauses_grow_while_a_program_ends_at_once(tmp_path: Path) -> None:
     keeper = Supervisor(
         [program(tmp_path, "a", sys.executable, "-c", "")], lambda: None, first_pause_s=0.2

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -42,7 +42,7 @@ automatic_epsilon = {automatic}
 WITNESS = """
 [[witness]]
 key = "{key}"
-url = "http://127.0.0.1:{port}"
+url = "http://{host}:{port}"
 """
 
 
@@ -70,10 +70,18 @@ def table(seed: int) -> str:
 class Consortium:
     """Folders, and processes that run while the block does."""
 
+    names: tuple[str, ...] = NAMES
+    host = "127.0.0.1"
+
     def __init__(self, base: Path) -> None:
         self.base, self.port = base, free_port()
         self.centre = base / "coordinator"
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def table(self, name: str, seed: int) -> str:
+        """The rows of an institution."""
+        del name
+        return table(seed)
 
     def folder(self, name: str) -> Path:
         return self.base / name
@@ -81,10 +89,9 @@ class Consortium:
     def __enter__(self) -> Self:
         try:
             self._found()
-            self._join()
+            self.join()
             self._begin_ledgers()
-            for name in NAMES:
-                self.start(f"node-{name}", "node", "run", str(self.folder(name)))
+            self.run_nodes()
             self._sign_the_roster()
         except BaseException:
             self.__exit__()
@@ -95,10 +102,13 @@ class Consortium:
         for name in list(self._running):
             self.end(name)
 
-    def start(self, name: str, *words: str) -> None:
+    def start(self, name: str, *words: str, before: Sequence[str] = ()) -> None:
+        self.start_command(name, [*before, str(BIN / "fedcredit"), *words])
+
+    def start_command(self, name: str, command: Sequence[str]) -> None:
         with (self.base / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
-                [BIN / "fedcredit", *words],
+                command,
                 cwd=self.base,
                 env=self._environment(),
                 stdout=log,
@@ -160,23 +170,21 @@ class Consortium:
         """The operator founds the consortium and starts the coordinator."""
         self.call(
             "coordinator", "init", str(self.centre), "--consortium", "Delta",
-            "--host", "127.0.0.1", "--port", str(self.port),
+            "--host", self.host, "--port", str(self.port),
         )  # fmt: skip
+        self.superlink_port = free_port()
+        self.run_coordinator()
+
+    def run_coordinator(self) -> None:
         self.start(
             "coordinator", "coordinator", "run", str(self.centre),
-            "--superlink-port", str(free_port()),
+            "--superlink-port", str(self.superlink_port),
         )  # fmt: skip
 
-    def _join(self) -> None:
+    def join(self) -> None:
         """Each institution joins; operator and institution compare six words."""
-        for seed, name in enumerate(NAMES):
-            folder, invite = self.folder(name), self.base / f"{name}.invite.json"
-            self.call("coordinator", "invite", str(self.centre), name, "-o", str(invite))
-            self.call("node", "init", str(folder), "--name", name)
-            text = (folder / "node.toml").read_text("utf-8")
-            (folder / "node.toml").write_text(text.replace("data/*.parquet", "table.csv"), "utf-8")
-            (folder / "table.csv").write_text(table(seed), "utf-8")
-            self._write_policy(name, "")
+        for seed, name in enumerate(self.names):
+            folder, invite = self.invite(name, seed)
             self.start(f"join-{name}", "node", "join", str(folder), str(invite))
             log = self.base / f"join-{name}.log"
             self.until(partial(_says_words, log))
@@ -184,33 +192,62 @@ class Consortium:
             self.call("coordinator", "approve", str(self.centre), name, "--words", words)
             assert self._running.pop(f"join-{name}").wait(60) == 0, self.logs()
 
+    def invite(self, name: str, seed: int) -> tuple[Path, Path]:
+        """An invitation, and a folder that is ready for it."""
+        folder, invite = self.folder(name), self.base / f"{name}.invite.json"
+        self.call("coordinator", "invite", str(self.centre), name, "-o", str(invite))
+        self.call("node", "init", str(folder), "--name", name)
+        text = (folder / "node.toml").read_text("utf-8")
+        (folder / "node.toml").write_text(text.replace("data/*.parquet", "table.csv"), "utf-8")
+        (folder / "table.csv").write_text(self.table(name, seed), "utf-8")
+        self._write_policy(name, "")
+        return folder, invite
+
     def _begin_ledgers(self) -> None:
         """Everybody begins a ledger, and witnesses the others'."""
-        ports = {name: free_port() for name in NAMES}
+        self.ports = {name: free_port() for name in self.names}
         keys = {
             name: self.call("witness", "key", str(self.folder(name) / "witness")).strip()
-            for name in NAMES
+            for name in self.names
         }
-        for name in NAMES:
-            others = [one for one in NAMES if one != name]
-            self._write_policy(
-                name,
-                "".join(WITNESS.format(key=keys[one], port=ports[one]) for one in others),
-            )
-        all_ = "".join(WITNESS.format(key=keys[one], port=ports[one]) for one in NAMES)
+        places = {
+            name: WITNESS.format(key=keys[name], host=self.host, port=self.ports[name])
+            for name in self.names
+        }
+        for name in self.names:
+            self._write_policy(name, "".join(places[one] for one in self.witnesses_of(name)))
+        quorum = f"[quorum]\nwitnesses = {len(self.witnesses_of('coordinator')) // 2 + 1}\n"
+        theirs = "".join(places[one] for one in self.witnesses_of("coordinator"))
         (self.centre / "policy.toml").write_text(
-            f'origin = "coordinator.example/ledger"\n{all_}', "utf-8"
+            f'origin = "coordinator.example/ledger"\n{quorum}{theirs}', "utf-8"
         )
-        for name in (*NAMES, "coordinator"):
+        for name in (*self.names, "coordinator"):
             words = ["--coordinator"] if name == "coordinator" else []
             told = self.call("ledger", "init", str(self.base / name), *words).split()
-            for other in NAMES:
-                if other != name:
-                    witness = str(self.folder(other) / "witness")
-                    self.call("witness", "add", witness, told[0], told[-1])
-        for name in NAMES:
-            witness = str(self.folder(name) / "witness")
-            self.start(f"witness-{name}", "witness", "run", witness, "--port", str(ports[name]))
+            for other in self.witnesses_of(name):
+                witness = str(self.folder(other) / "witness")
+                self.call("witness", "add", witness, told[0], told[-1])
+        self.run_witnesses()
+
+    def witnesses_of(self, name: str) -> list[str]:
+        """Who witnesses the ledger of an institution, or the coordinator's."""
+        return [one for one in self.names if one != name]
+
+    def run_nodes(self) -> None:
+        for name in self.names:
+            self.run_node(name)
+
+    def run_witnesses(self) -> None:
+        for name in self.names:
+            self.run_witness(name)
+
+    def run_node(self, name: str) -> None:
+        self.start(f"node-{name}", "node", "run", str(self.folder(name)))
+
+    def run_witness(self, name: str) -> None:
+        witness, port = str(self.folder(name) / "witness"), str(self.ports[name])
+        where = ("--host", self.host, "--port", port)
+        self.start(f"witness-{name}", "witness", "run", witness, *where)
 
     def _write_policy(self, name: str, witnesses: str) -> None:
         year = time.gmtime().tm_year
@@ -221,11 +258,11 @@ class Consortium:
     def _sign_the_roster(self) -> None:
         """Each member looks at the roster and signs it."""
         self.call("coordinator", "roster", str(self.centre))
-        for name in NAMES:
+        for name in self.names:
             roster = self.folder(name) / "roster.json"
             self.until(roster.exists)
             self.call("node", "roster", "sign", str(self.folder(name)), "--yes")
-        for name in NAMES:
+        for name in self.names:
 
             def counts(name: str = name) -> bool:
                 folder = str(self.folder(name))

@@ -33,8 +33,9 @@ from fedcredit.adapters.flower import server_app
 from fedcredit.federation.messages import Answer
 
 
-def conduct(ask, config):
+def conduct(reach, config):
     """Ask institutions for echoes, and write down what came and how fast."""
+    ask = reach(b"")
     folder = Path(config["folder"])
     wanted = json.loads((folder / "ask.json").read_text("utf-8"))
     seconds, heard = [], []
