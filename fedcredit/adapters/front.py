@@ -20,7 +20,8 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from functools import partial
 from pathlib import Path
 from typing import Final, cast
@@ -28,6 +29,7 @@ from typing import Final, cast
 from fedcredit.adapters.asgi import (
     App,
     Gone,
+    Headers,
     Message,
     Receive,
     Refused,
@@ -158,7 +160,7 @@ async def front(
     """
     gate, desk = Gate(folder, now), Desk(folder, now)
     async with Fleet(superlink.url, superlink.tls, limits.fleet_bytes) as fleet:
-        yield _Front(gate, desk, fleet, apps, clock, limits)
+        yield _dated(_Front(gate, desk, fleet, apps, clock, limits), now)
 
 
 def open_front(
@@ -338,6 +340,29 @@ class _Front:
             _LOG.info("a request was refused: %r is %s", standing.name, standing.worth)
             raise Refused(*_NO_MEMBER[standing.worth])
         return standing.institution[0]
+
+
+def _dated(app: App, now: Callable[[], datetime]) -> App:
+    """The same app, saying what time it is here, so that members can tell whose clock is wrong.
+
+    An answer of Flower's has a date already (RFC 9110, section 6.6.1).
+    """
+
+    async def dated(scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+
+        async def sending(message: Message) -> None:
+            """Add the date to the head of an answer."""
+            if message["type"] == "http.response.start":
+                headers = cast("Headers", message.get("headers", []))
+                if all(name.lower() != b"date" for name, _ in headers):
+                    stamped = format_datetime(now().astimezone(UTC), usegmt=True)
+                    message = {**message, "headers": [*headers, (b"date", stamped.encode())]}
+            await send(message)
+
+        await app(scope, receive, sending)
+
+    return dated
 
 
 class _Turnstile:

@@ -21,6 +21,7 @@ from click.exceptions import Abort, ClickException
 from fedcredit.cli.budget import budget
 from fedcredit.cli.data import data
 from fedcredit.cli.demo import demo
+from fedcredit.cli.doctor import doctor
 from fedcredit.cli.enrol import coordinator, node_init, node_join, node_renew
 from fedcredit.cli.ledger import ledger
 from fedcredit.cli.node import node
@@ -57,6 +58,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo)
 app.command("score")(score)
+app.command("doctor")(doctor)
 app.add_typer(study, name="study")
 app.add_typer(data, name="data")
 node.command("init")(node_init)

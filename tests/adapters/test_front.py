@@ -9,6 +9,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import httpx
@@ -18,6 +19,7 @@ import pytest
 from fedcredit.adapters.coordinator_folder import read_register, revoke_institution
 from fedcredit.adapters.front import FrontLimits, SuperLinkPlace
 from fedcredit.adapters.gate import Gate, Standing
+from fedcredit.adapters.system import utc_moment
 from tests.adapters.enrolled import HOST, Consortium, kind_of, serving, upstream
 
 FLEET = "/v1/fleet/pull-messages"
@@ -267,6 +269,22 @@ def test_an_app_is_told_who_asks_by_the_certificate_alone(
     assert found == {"name": "bank", "role": "institution", "bytes": 3}
     with client(consortium, port, "auditor") as line:
         assert line.get("/v1/studies/a").json()["role"] == "auditor"
+
+
+def test_every_answer_says_what_time_it_is_here_once(
+    consortium: Consortium, place: SuperLinkPlace
+) -> None:
+    """By the coordinator's own clock, which is an hour ahead; refusals too."""
+    with (
+        serving(consortium, place, ahead=timedelta(hours=1)) as port,
+        consortium.client(port, consortium.kept("bank")) as bank,
+    ):
+        dates = [
+            bank.get(path).headers.get_list("date") for path in ("/v1/studies", "/v1/control/a")
+        ]
+    for (date,) in dates:
+        ahead = parsedate_to_datetime(date) - utc_moment()
+        assert timedelta(minutes=59) < ahead < timedelta(minutes=61)
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -130,6 +130,7 @@ def test_the_commands_of_the_main_job_are_there() -> None:
     assert commands() == [
         ["demo"],
         ["score"],
+        ["doctor"],
         ["study", "approve"],
         ["study", "propose"],
         ["study", "show"],
