@@ -1,0 +1,44 @@
+"""`fedcredit coordinator page`: the operator's page, for a browser on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedcredit.errors import ConfigError
+
+__all__ = ["coordinator_page"]
+
+
+def coordinator_page(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="The coordinator's folder.", file_okay=False)
+    ],
+    *,
+    port: Annotated[int, typer.Option(help="On 127.0.0.1 alone.", min=1, max=65535)] = 8480,
+) -> None:
+    """Show studies, institutions and the ledger's head in a browser, live and read only.
+
+    It answers on this machine alone; from another, go through ssh -L. It needs no connection
+    to the process of fedcredit coordinator run, only the right to read its folder.
+
+    Exit status: 0 ended by a signal; 1 there is no coordinator in FOLDER, or the port is taken.
+
+    Example: fedcredit coordinator page /srv/coordinator --port 8480
+    """
+    from fedcredit.adapters.coordinator_folder import read_settings
+    from fedcredit.adapters.loopback import serve
+    from fedcredit.adapters.system import utc_moment
+
+    read_settings(folder)
+    try:
+        from fedcredit.adapters.operator_page import operator_app
+    except ImportError:
+        raise ConfigError(
+            "the page needs packages that are not installed",
+            remedy='pip install "fedcredit[operate]"',
+        ) from None
+    typer.echo(f"http://127.0.0.1:{port}/")
+    serve(operator_app(folder, utc_moment), port)
