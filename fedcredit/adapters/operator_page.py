@@ -7,8 +7,7 @@ GET /htmx.js /page.css
 Nothing is changed by any request, nothing secret is shown, and the page asks nobody else for
 anything: its policy (Content-Security-Policy) lets a browser fetch from here alone, and run
 no script but the one file. htmx 2.0.8 (0BSD) lies beside the templates as npm has it; its
-hash is checked before it is served. A request that names another host than this machine is
-refused, or a site of the outside could have its own name point here and read along.
+hash is checked before it is served.
 """
 
 from __future__ import annotations
@@ -25,12 +24,13 @@ from typing import Final, cast
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, Response
 
-from fedcredit.adapters.asgi import App, Headers, Message, Receive, Scope, Send, headers_of
+from fedcredit.adapters.asgi import App, Headers
+from fedcredit.adapters.loopback import guarded
 from fedcredit.adapters.overview import Overview, overview
 from fedcredit.errors import FedCreditError, IntegrityError
 from fedcredit.report.render import render
 
-__all__ = ["HTMX_SHA256", "POLICY", "guarded", "operator_app"]
+__all__ = ["HTMX_SHA256", "POLICY", "operator_app"]
 
 HTMX_SHA256: Final = "22283ef68cb7545914f0a88a1bdedc7256a703d1d580c1d255217d0a50d31313"
 """Of dist/htmx.min.js in htmx.org 2.0.8."""
@@ -47,7 +47,7 @@ _HEADERS: Final[Headers] = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
 ]
-_OURS: Final = ("127.0.0.1", "localhost", "[::1]")
+_LIVE: Final = "operator_live.html"
 _LOG: Final = logging.getLogger("fedcredit.page")
 
 
@@ -101,53 +101,7 @@ def operator_app(folder: Path, now: Callable[[], datetime]) -> App:
         """The stylesheet."""
         return Response(style, media_type="text/css")
 
-    return guarded(cast("App", pages))
-
-
-_LIVE: Final = "operator_live.html"
-
-
-def guarded(app: App) -> App:
-    """An app for browsers of this machine alone, with headers that keep its pages to themselves.
-
-    Args:
-        app: answers HTTP.
-    """
-
-    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
-
-        async def sending(message: Message) -> None:
-            """Put our headers beside those of the answer."""
-            if message["type"] == "http.response.start":
-                headers = cast("Headers", message.get("headers", []))
-                message = {**message, "headers": [*headers, *_HEADERS]}
-            await send(message)
-
-        if scope["type"] == "http" and not _is_for_us(scope):
-            refused = Response("this page answers under the name of this machine alone\n", 421)
-            answer = cast("App", refused)
-            await answer(scope, receive, sending)
-        else:
-            await app(scope, receive, sending)
-
-    return inner
-
-
-def _is_for_us(scope: Scope) -> bool:
-    """Whether a request was meant for this machine by name."""
-    hosts = [value.decode("latin-1") for name, value in headers_of(scope) if name == b"host"]
-    return len(hosts) == 1 and _without_port(hosts[0]) in _OURS
-
-
-def _without_port(host: str) -> str:
-    """A host as a request names it, without its port.
-
-    >>> _without_port("[::1]:8480"), _without_port("localhost:8480"), _without_port("127.0.0.1")
-    ('[::1]', 'localhost', '127.0.0.1')
-    """
-    name, colon, port = host.rpartition(":")
-    return name.lower() if colon and port.isdigit() else host.lower()
+    return guarded(cast("App", pages), _HEADERS)
 
 
 def _script() -> bytes:

@@ -159,19 +159,20 @@ class Overview:
     ledger: LedgerHead | None
 
 
-def overview(folder: Path, now: datetime) -> Overview:
+def overview(folder: Path, now: datetime, *, lines: int | None = _LINES) -> Overview:
     """Look at a coordinator's folder.
 
     Args:
         folder: the coordinator's.
         now: with a time zone.
+        lines: how many attempts of each study are wanted, the last ones; none: all.
 
     Raises:
         ConfigError: a file is missing or malformed.
         IntegrityError: the ledger's checkpoints are damaged.
     """
     studies = Studies(folder)
-    views = [_study(studies, one) for one in reversed(studies.all())]
+    views = [_study(studies, one, lines) for one in reversed(studies.all())]
     return Overview(
         consortium=read_settings(folder).consortium,
         at=stamp(now),
@@ -232,7 +233,7 @@ def seconds_left(lines: Sequence[Mapping[str, object]]) -> int | None:
     return round(taken_s / (last - first) * (_number(opened[-1], "rounds") - last))
 
 
-def _study(studies: Studies, state: StudyState) -> StudyView:
+def _study(studies: Studies, state: StudyState, shown: int | None) -> StudyView:
     """One study."""
     place = studies.place(state)
     lines = progress_of(place)
@@ -240,7 +241,7 @@ def _study(studies: Studies, state: StudyState) -> StudyView:
     return StudyView(
         state=state,
         attendance=tuple(_attendance(name, state, lines) for name in state.institutions),
-        lines=tuple(reversed(lines[-_LINES:])),
+        lines=tuple(reversed(lines))[:shown],
         round=_number(opened[-1], "round") if opened else 0,
         rounds=_number(lines[-1], "rounds") if lines else 0,
         epsilon=float(str(lines[-1]["epsilon"])) if lines else 0.0,

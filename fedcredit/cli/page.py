@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +11,7 @@ import typer
 
 from fedcredit.errors import ConfigError
 
-__all__ = ["coordinator_page"]
+__all__ = ["coordinator_page", "operating"]
 
 
 def coordinator_page(
@@ -28,17 +30,35 @@ def coordinator_page(
 
     Example: fedcredit coordinator page /srv/coordinator --port 8480
     """
+    import signal
+    import threading
+
     from fedcredit.adapters.coordinator_folder import read_settings
-    from fedcredit.adapters.loopback import serve
     from fedcredit.adapters.system import utc_moment
 
     read_settings(folder)
-    try:
+    with operating():
+        from fedcredit.adapters.loopback import serving
         from fedcredit.adapters.operator_page import operator_app
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    with serving(operator_app(folder, utc_moment), port):
+        typer.echo(f"http://127.0.0.1:{port}/")
+        ended.wait()
+
+
+@contextmanager
+def operating() -> Iterator[None]:
+    """Import what only the extra ``operate`` brings.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        yield
     except ImportError:
         raise ConfigError(
-            "the page needs packages that are not installed",
+            "this needs packages that are not installed",
             remedy='pip install "fedcredit[operate]"',
         ) from None
-    typer.echo(f"http://127.0.0.1:{port}/")
-    serve(operator_app(folder, utc_moment), port)
