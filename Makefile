@@ -57,7 +57,7 @@ e2e-local: $(READY) ## a consortium as its people run it, over TLS, one process 
 faults: $(READY) ## kills, full disks, put-back ledgers, lying witnesses: some minutes, needs root
 	@$(one_thread) $(PY) -m pytest -n $(JOBS) --dist worksteal -o norecursedirs='.*' tests/faults
 
-browser: $(BROWSER) ## the reports in a headless Chromium, which must be there: half a minute
+browser: $(BROWSER) ## all pages in a headless Chromium, which must be there: two minutes
 	@$(one_thread) $(PY) -m pytest tests/browser
 
 one: $(READY) ## one test: make one T=tests/privacy/test_sums.py

@@ -26,6 +26,7 @@ from fedcredit.adapters.fleet import FleetNode
 from fedcredit.adapters.front import INSTITUTION, open_front, superlink_in
 from fedcredit.adapters.hosting import Host
 from fedcredit.adapters.link import FrontDesk, fleet_line
+from fedcredit.adapters.meter import SILENT, Meter, metered
 from fedcredit.adapters.studies import Studies
 from fedcredit.adapters.studies_api import ANSWER_LIMIT_BYTES, respond
 from fedcredit.adapters.superlink import SuperLink
@@ -159,11 +160,12 @@ class _Now:
 class RunningNode:
     """An institution's node from its folder, until it is told to stop."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, meter: Meter = SILENT) -> None:
         """Set up.
 
         Args:
             folder: of a node that has joined, see `hosting` and `joining`.
+            meter: is told of every message.
 
         Raises:
             ConfigError: a file is missing or wrong.
@@ -172,7 +174,11 @@ class RunningNode:
         self._host = Host(folder)
         self._desk = FrontDesk(folder)
         self._visitor = Visitor(self._host, self._desk)
-        self._node = FleetNode(fleet_line(folder), self._answer, digest=app_digest())
+        self._node = FleetNode(
+            fleet_line(folder),
+            metered(self._answer, meter, SystemClock()),
+            digest=app_digest(),
+        )
         self._stop = threading.Event()
         self._visited = ""
 

@@ -25,6 +25,7 @@ from fedcredit.cli.doctor import doctor
 from fedcredit.cli.enrol import coordinator, node_init, node_join, node_renew
 from fedcredit.cli.ledger import ledger
 from fedcredit.cli.node import node
+from fedcredit.cli.page import coordinator_page
 from fedcredit.cli.running import (
     coordinator_roster,
     coordinator_run,
@@ -70,6 +71,7 @@ node.command("pause")(node_pause)
 node.command("resume")(node_resume)
 coordinator.command("roster")(coordinator_roster)
 coordinator.command("run")(coordinator_run)
+coordinator.command("page")(coordinator_page)
 app.add_typer(node, name="node")
 app.add_typer(coordinator, name="coordinator")
 app.add_typer(budget, name="budget")

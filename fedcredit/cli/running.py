@@ -6,11 +6,13 @@ import json
 import logging
 import signal
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fedcredit.cli.page import operating
 from fedcredit.errors import ConfigError
 
 if TYPE_CHECKING:  # `--help` waits for none of these
@@ -31,6 +33,10 @@ _Centre = Annotated[
 _Node = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="The node's folder.", file_okay=False)
 ]
+_MetricsPort = Annotated[
+    int, typer.Option(help="Figures for Prometheus, on 127.0.0.1 alone; 0: none.", max=65535)
+]
+_LogJson = Annotated[bool, typer.Option("--log-json", help="Write logs as JSON lines.")]
 
 
 def coordinator_run(
@@ -40,6 +46,8 @@ def coordinator_run(
     superlink_port: Annotated[
         int, typer.Option(help="Of Flower's SuperLink, on this machine alone.")
     ] = 9092,
+    metrics_port: _MetricsPort = 0,
+    log_json: _LogJson = False,
 ) -> None:
     """Run the coordinator in FOLDER until it is ended: its front, Flower, started studies.
 
@@ -50,10 +58,20 @@ def coordinator_run(
     """
     from fedcredit.adapters.running import RunningCoordinator
 
-    _log()
+    _log(as_json=log_json)
     running = RunningCoordinator(folder, listen, superlink_port)
     _on_signal(running.close)
-    running.run()
+    with ExitStack() as last:
+        if metrics_port:
+            from fedcredit.adapters.system import utc_moment
+
+            with operating():
+                from fedcredit.adapters.loopback import serving
+                from fedcredit.adapters.metrics import CentreFigures, metrics_app
+
+            figures = CentreFigures(folder, utc_moment)
+            last.enter_context(serving(metrics_app(figures), metrics_port))
+        running.run()
 
 
 def coordinator_roster(folder: _Centre) -> None:
@@ -83,7 +101,7 @@ def coordinator_roster(folder: _Centre) -> None:
     typer.echo("each member looks at it and signs: fedcredit node roster sign FOLDER", err=True)
 
 
-def node_run(folder: _Node) -> None:
+def node_run(folder: _Node, *, metrics_port: _MetricsPort = 0, log_json: _LogJson = False) -> None:
     """Run the node in FOLDER until it is ended: it answers its coordinator, and visits it.
 
     Exit status: 0 ended by a signal; 1 a file is missing or wrong; 3 the coordinator does not
@@ -91,12 +109,22 @@ def node_run(folder: _Node) -> None:
 
     Example: fedcredit node run /etc/fedcredit
     """
-    from fedcredit.adapters.running import RunningNode
+    from fedcredit.adapters.running import STATUS, RunningNode
 
-    _log()
-    running = RunningNode(folder)
+    _log(as_json=log_json)
+    if not metrics_port:
+        running = RunningNode(folder)
+        _on_signal(running.close)
+        running.run()
+        return
+    with operating():
+        from fedcredit.adapters.loopback import serving
+        from fedcredit.adapters.metrics import NodeFigures, Tally, metrics_app
+    tally = Tally()
+    running = RunningNode(folder, tally)
     _on_signal(running.close)
-    running.run()
+    with serving(metrics_app(NodeFigures(folder, tally, STATUS)), metrics_port):
+        running.run()
 
 
 def node_status(
@@ -153,8 +181,13 @@ def node_resume(folder: _Node) -> None:
     typer.echo("answers again")
 
 
-def _log() -> None:
+def _log(*, as_json: bool) -> None:
     """Our own lines to standard error, and nothing of other people's but warnings."""
+    if as_json:
+        with operating():
+            from fedcredit.adapters.logs import log_json
+        log_json()
+        return
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s %(message)s"
     )

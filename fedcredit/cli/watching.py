@@ -35,6 +35,7 @@ def watch(
 
     Example: fedcredit study watch /srv/coordinator 4f1c
     """
+    from fedcredit.adapters.overview import auc_of
     from fedcredit.adapters.studies import Studies
 
     studies = Studies(folder)
@@ -43,10 +44,9 @@ def watch(
         typer.echo(json.dumps(line) if as_json else _words(line))
     state = studies.find(study)
     end: dict[str, object] = {"state": state.state, "why": state.why}
-    metrics = place / "run" / "metrics.json"
-    if metrics.exists():
-        found = json.loads(metrics.read_text("utf-8")).get("metrics", {})
-        end |= {key: found[key] for key in ("auc", "auc_error") if key in found}
+    auc = auc_of(place)
+    if auc is not None:
+        end |= {"auc": auc.value, "auc_low": auc.low, "auc_high": auc.high}
     typer.echo(json.dumps(end) if as_json else "  ".join(f"{k}: {v}" for k, v in end.items() if v))
     if state.state == "stopped":
         raise typer.Exit(75)

@@ -164,6 +164,7 @@ def test_the_commands_of_the_main_job_are_there() -> None:
         ["coordinator", "renew"],
         ["coordinator", "roster"],
         ["coordinator", "run"],
+        ["coordinator", "page"],
         ["budget", "show"],
         ["budget", "set"],
         ["ledger", "init"],

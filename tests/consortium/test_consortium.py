@@ -80,6 +80,7 @@ def test_a_study_completes_and_everybody_was_in_every_round(
     *rounds, end = lines
     assert end["state"] == "done", consortium.logs()
     assert 0.5 < end["auc"] < 1.0
+    assert end["auc_low"] < end["auc"] < end["auc_high"]
     assert len(rounds) >= 5
     assert all(one["answered"] == ["bank", "shop", "telco"] for one in rounds)
     assert rounds[-1]["epsilon"] <= 1.0
