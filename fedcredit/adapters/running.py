@@ -22,6 +22,7 @@ from fedcredit.adapters.front import INSTITUTION, SuperLinkPlace, front
 from fedcredit.adapters.hosting import Host
 from fedcredit.adapters.link import FrontDesk, fleet_line
 from fedcredit.adapters.listener import Listener
+from fedcredit.adapters.presence import DiskPresence
 from fedcredit.adapters.studies import Studies
 from fedcredit.adapters.studies_api import ANSWER_LIMIT_BYTES, respond
 from fedcredit.adapters.superlink import SuperLink
@@ -165,12 +166,16 @@ class RunningNode:
 
         Raises:
             ConfigError: a file is missing or wrong.
+            LocalError: a node runs in the folder already.
         """
         self._folder = folder
         self._host = Host(folder)
         self._desk = FrontDesk(folder)
         self._visitor = Visitor(self._host, self._desk)
-        self._node = FleetNode(fleet_line(folder), self._answer, digest=app_digest())
+        self._presence = DiskPresence(folder)
+        self._node = FleetNode(
+            fleet_line(folder), self._answer, digest=app_digest(), presence=self._presence
+        )
         self._stop = threading.Event()
         self._visited = ""
 
@@ -182,6 +187,7 @@ class RunningNode:
         """
         visits = threading.Thread(target=self._visits, name="visits", daemon=True)
         with ExitStack() as last:
+            last.callback(self._presence.close)
             last.callback(self._host.close)
             last.callback(self._desk.close)
             visits.start()

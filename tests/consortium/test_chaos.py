@@ -160,7 +160,7 @@ def test_row_7_a_copy_of_a_node_takes_no_part_and_signs_nothing(world: Chaos) ->
 def test_row_35_a_node_takes_no_part_in_a_study_below_its_floor(world: Chaos) -> None:
     path = world.folder("bank") / "node.toml"
     before = path.read_text("utf-8")
-    path.write_text(f"{before}\n[floor]\nfewest_honest = 3\n", "utf-8")
+    path.write_text(before.replace("[floor]", "[floor]\nfewest_honest = 3"), "utf-8")
     world.end("node-bank")
     world.run_node("bank")
     try:
