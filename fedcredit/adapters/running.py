@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -55,6 +55,10 @@ class _Link:
 
     def over(self, number: int) -> bool:
         """See `Runs`; a SuperLink that was started anew knows no run."""
+        if self._link.abandoned(number):
+            with suppress(UnreachableError):  # then it has ended by itself
+                self._link.stop(number)
+            return True
         try:
             return self._link.status(number).status == "finished"
         except UnreachableError:

@@ -303,6 +303,17 @@ def test_a_run_is_of_the_installed_app_and_told_its_folder(
     assert link.stop(2)
 
 
+def test_a_run_is_abandoned_once_its_executor_has_ended(link: SuperLink) -> None:
+    run = link.run({"folder": "/somewhere"})
+    assert not link.abandoned(run)
+    pid = link._supervisor.pid("superexec")
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: link.abandoned(run))
+    until(lambda: link._supervisor.pid("superexec") is not None)
+    assert not link.abandoned(link.run({"folder": "/somewhere"}))
+
+
 def test_a_run_that_a_superlink_has_forgotten_is_an_error(link: SuperLink) -> None:
     with pytest.raises(UnreachableError, match="status 404"):
         link.status(9)
