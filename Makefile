@@ -23,7 +23,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 JOBS ?= auto
 one_thread := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 POLARS_MAX_THREADS=1
 
-.PHONY: help setup demo test lint types tests superlink e2e-local faults browser one format lock clean
+.PHONY: help setup demo test lint types tests superlink e2e-local chaos faults browser one format lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -52,7 +52,10 @@ superlink: $(READY) ## a study over a stock Flower SuperLink with stock nodes: s
 	@$(one_thread) $(PY) -m pytest tests/superlink
 
 e2e-local: $(READY) ## a consortium as its people run it, over TLS, one process each: a minute
-	@$(one_thread) $(PY) -m pytest tests/consortium
+	@$(one_thread) $(PY) -m pytest tests/consortium/test_consortium.py
+
+chaos: $(READY) ## a consortium that is killed, cut off and full: half an hour, needs root
+	@$(one_thread) $(PY) -m pytest tests/consortium/test_chaos.py tests/consortium/test_kills.py
 
 faults: $(READY) ## kills, full disks, put-back ledgers, lying witnesses: some minutes, needs root
 	@$(one_thread) $(PY) -m pytest -n $(JOBS) --dist worksteal -o norecursedirs='.*' tests/faults

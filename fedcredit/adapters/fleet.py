@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Final
+from typing import Final, Protocol
 
 # Before flwr: it switches off what flwr does when it is imported.
 from fedcredit.adapters.envelopes import Handler, error_reply, reply_to
@@ -30,7 +30,7 @@ from fedcredit.adapters.pauses import Pauses
 from fedcredit.adapters.system import SystemClock
 from fedcredit.errors import PeerError, UnreachableError
 
-__all__ = ["FleetNode"]
+__all__ = ["FleetNode", "Presence"]
 
 _POLL_S: Final = 0.3
 _FIRST_POLL_S: Final = 0.05
@@ -38,6 +38,18 @@ _PATIENCE_S: Final = 90.0
 _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 5.0
 _LOG: Final = logging.getLogger("fedcredit.node")
+
+
+class Presence(Protocol):
+    """What a node knows of its last process; see `presence`."""
+
+    def last(self) -> int | None:
+        """The number under which it was there; none if that is not known."""
+        ...
+
+    def keep(self, node: int) -> None:
+        """Keep the number under which this one is there."""
+        ...
 
 
 class FleetNode:
@@ -51,6 +63,7 @@ class FleetNode:
         digest: str,
         poll_s: float = _POLL_S,
         patience_s: float = _PATIENCE_S,
+        presence: Presence | None = None,
     ) -> None:
         """Set up a node; `run` makes it one.
 
@@ -61,9 +74,12 @@ class FleetNode:
             poll_s: seconds between questions for a message; shorter right after one.
             patience_s: seconds for which the node may be refused before it gives up. More
                 than the time for which a SuperLink takes a node that crashed for present.
+            presence: what is known of the node's last process, which is put out if it was
+                killed; without it, a SuperLink's patience is waited out.
         """
         self._line, self._handler, self._digest = line, handler, digest
         self._poll_s, self._patience_s = poll_s, patience_s
+        self._presence = presence
         self._stop = threading.Event()
         self._active = threading.Event()
         self._clock = SystemClock()
@@ -92,7 +108,7 @@ class FleetNode:
             try:
                 with self._line.open() as client:
                     session = Session(client, self._stop, heed_trust=not known)
-                    session.activate(self._line.public_key)
+                    self._come_in(session, anew=not known)
                     known, refused_at = True, None
                     pauses.restart()
                     self._answer_all(session)
@@ -108,6 +124,15 @@ class FleetNode:
                     ) from None
                 _LOG.warning("refused by the SuperLink: %s", problem)
                 self._stop.wait(pauses.next())
+
+    def _come_in(self, session: Session, *, anew: bool) -> None:
+        """Say that the node is there; at its start, first that its last process is not."""
+        last = self._presence.last() if self._presence and anew else None
+        if last is not None:
+            session.put_out(last)
+        session.activate(self._line.public_key)
+        if self._presence:
+            self._presence.keep(session.node)
 
     def _answer_all(self, session: Session) -> None:
         """Answer messages for as long as the SuperLink knows the node."""

@@ -189,6 +189,18 @@ class Session:
         self._node = Node(node_id=answer.node_id)
         self._heed_trust = False
 
+    @property
+    def node(self) -> int:
+        """The number under which the node is there."""
+        return self._node.node_id
+
+    def put_out(self, node: int) -> None:
+        """Say that an earlier process of this node is gone, if anybody hears it."""
+        try:
+            self._client.DeactivateNode(DeactivateNodeRequest(node_id=node))
+        except (httpx.HTTPError, ValueError):
+            _LOG.debug("nobody knows an earlier process of this node")
+
     def beat(self) -> None:
         """Say that the node is still there, until it leaves; meant for a thread of its own."""
         while not self._over.wait(_BEAT_S):

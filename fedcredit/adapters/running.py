@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,13 +27,14 @@ from fedcredit.adapters.front import INSTITUTION, open_front, superlink_in
 from fedcredit.adapters.hosting import Host
 from fedcredit.adapters.link import FrontDesk, fleet_line
 from fedcredit.adapters.meter import SILENT, Meter, metered
+from fedcredit.adapters.presence import DiskPresence
 from fedcredit.adapters.studies import Studies
 from fedcredit.adapters.studies_api import ANSWER_LIMIT_BYTES, respond
 from fedcredit.adapters.superlink import SuperLink
 from fedcredit.adapters.superlink_programs import Certificates
-from fedcredit.adapters.system import utc_moment, utc_now
+from fedcredit.adapters.system import SystemClock, utc_moment, utc_now
 from fedcredit.adapters.visiting import Visitor
-from fedcredit.errors import FedCreditError, PrivacyError
+from fedcredit.errors import FedCreditError, PrivacyError, UnreachableError
 
 __all__ = ["PAUSED", "STATUS", "RunningCoordinator", "RunningNode", "studies_app"]
 
@@ -58,6 +59,10 @@ class _Link:
 
     def over(self, number: int) -> bool:
         """See `Runs`."""
+        if self._link.abandoned(number):
+            with suppress(UnreachableError):  # then it has ended by itself
+                self._link.stop(number)
+            return True
         return self._link.status(number).status == "finished"
 
 
@@ -169,15 +174,18 @@ class RunningNode:
 
         Raises:
             ConfigError: a file is missing or wrong.
+            LocalError: a node runs in the folder already.
         """
         self._folder = folder
         self._host = Host(folder)
         self._desk = FrontDesk(folder)
         self._visitor = Visitor(self._host, self._desk)
+        self._presence = DiskPresence(folder)
         self._node = FleetNode(
             fleet_line(folder),
             metered(self._answer, meter, SystemClock()),
             digest=app_digest(),
+            presence=self._presence,
         )
         self._stop = threading.Event()
         self._visited = ""
@@ -190,6 +198,7 @@ class RunningNode:
         """
         visits = threading.Thread(target=self._visits, name="visits", daemon=True)
         with ExitStack() as last:
+            last.callback(self._presence.close)
             last.callback(self._host.close)
             last.callback(self._desk.close)
             visits.start()

@@ -41,6 +41,7 @@ from fedcredit.adapters.fleet_calls import version_headers
 from fedcredit.adapters.https import error_code, https_client, tls_context
 from fedcredit.adapters.node_keys import public_pem
 from fedcredit.adapters.superlink_programs import (
+    EXECUTOR,
     HOST,
     LINK,
     Certificates,
@@ -116,6 +117,7 @@ class SuperLink:
         self._keys: dict[str, bytes] = {}
         self._leaving: set[bytes] = set()
         self._nodes: dict[str, int] = {}
+        self._executors: dict[int, int] = {}  # by run, the start of the executor that has it
         self._known_since = 0  # the start of the SuperLink that has the keys
         self._lock = threading.Lock()
         self._clock = SystemClock()
@@ -249,7 +251,17 @@ class SuperLink:
             raise UnreachableError(
                 "the SuperLink did not take the run", remedy="read its log, superlink.log"
             )
+        self._executors[answer.run_id] = self._supervisor.starts(EXECUTOR)
         return answer.run_id
+
+    def abandoned(self, number: int) -> bool:
+        """Whether a run's ServerApp has ended with its executor; Flower takes a minute to see it.
+
+        Args:
+            number: see `run`; of one that was started here.
+        """
+        now = self._supervisor.starts(EXECUTOR)
+        return self._executors.get(number, now) != now
 
     def runs(self) -> tuple[RunState, ...]:
         """The latest runs, the last one first.

@@ -13,11 +13,11 @@ from fedcredit.adapters.supervisor import Program
 from fedcredit.adapters.system import system_random
 from fedcredit.errors import ConfigError
 
-__all__ = ["HOST", "LINK", "Certificates", "link_programs", "new_secret"]
+__all__ = ["EXECUTOR", "HOST", "LINK", "Certificates", "link_programs", "new_secret"]
 
 HOST: Final = "127.0.0.1"
 LINK: Final = "superlink"
-_EXEC: Final = "superexec"
+EXECUTOR: Final = "superexec"
 _TIED_BY: Final = "superexec.secret"
 _HANDED_ON: Final = ("LANG", "LC_ALL", "TZ", "TMPDIR")
 _SWITCHES: Final[Mapping[str, str]] = MappingProxyType(
@@ -106,7 +106,7 @@ def link_programs(
     return (
         Program(name=LINK, command=tuple(link), environment=told, folder=folder),
         Program(
-            name=_EXEC,
+            name=EXECUTOR,
             command=tuple(executor),
             environment=told,
             folder=folder,

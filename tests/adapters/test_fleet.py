@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from flwr.app import ConfigRecord, RecordDict
 
 from fedcredit.adapters.envelopes import Handler, bytes_of
 from fedcredit.adapters.fleet import FleetNode
+from fedcredit.adapters.presence import DiskPresence
 from fedcredit.errors import BudgetExceeded, UnreachableError
 from tests.adapters.made_fleet import DIGEST, FakeFleet, FakeLine, refused, status
 
@@ -254,6 +256,39 @@ def test_a_node_beats_while_its_handler_works_and_comes_back_when_it_is_forgotte
         fleet.beats = True
         fleet.send("train.turn", b"y")
         until(lambda: b"y" in said(fleet))
+
+
+def test_a_node_that_was_killed_puts_its_last_process_out_once(tmp_path: Path) -> None:
+    before = DiskPresence(tmp_path)
+    before.keep(7)
+    before.close()
+    fleet, presence = (
+        FakeFleet(active=True, faults=[("pull", refused(2004))]),
+        DiskPresence(tmp_path),
+    )
+    node = FleetNode(FakeLine(fleet), echo, digest=DIGEST, poll_s=0.01, presence=presence)
+    thread = threading.Thread(target=node.run)
+    thread.start()
+    until(lambda: fleet.calls.count("activate") == 2 and fleet.calls[-1] == "pull")
+    assert fleet.calls[:2] == ["deactivate", "activate"]
+    assert fleet.calls.count("deactivate") == 2, "at its start, and when it was forgotten"
+    node.close()
+    thread.join()
+    presence.close()
+
+
+def test_a_last_process_that_nobody_knows_is_no_hindrance(tmp_path: Path) -> None:
+    presence = DiskPresence(tmp_path)
+    presence.keep(8)
+    fleet = FakeFleet()
+    node = FleetNode(FakeLine(fleet), echo, digest=DIGEST, poll_s=0.01, presence=presence)
+    thread = threading.Thread(target=node.run)
+    thread.start()
+    until(lambda: node.active)
+    node.close()
+    thread.join()
+    assert presence.last() == 7
+    presence.close()
 
 
 def test_a_lost_beat_is_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -304,6 +304,17 @@ def test_a_run_is_of_the_installed_app_and_told_its_folder(
     assert link.stop(2)
 
 
+def test_a_run_is_abandoned_once_its_executor_has_ended(link: SuperLink) -> None:
+    run = link.run({"folder": "/somewhere"})
+    assert not link.abandoned(run)
+    pid = link._supervisor.pid("superexec")
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: link.abandoned(run))
+    until(lambda: link._supervisor.pid("superexec") is not None)
+    assert not link.abandoned(link.run({"folder": "/somewhere"}))
+
+
 def test_a_superlink_may_have_forgotten_a_run(link: SuperLink, control: FakeControl) -> None:
     assert (link.status(9).status, link.status(9).outcome) == ("finished", "forgotten")
     control.there = False

@@ -139,7 +139,10 @@ def test_row_56_without_a_quorum_of_witnesses_nothing_leaves(world: Chaos) -> No
 
 
 def test_row_7_a_copy_of_a_node_takes_no_part_and_signs_nothing(world: Chaos) -> None:
-    """While the first is there it is refused; when it is not, the copy's ledger is behind."""
+    """While the first is there it is refused; when it is not, the copy's ledger is behind.
+
+    A witness that was not asked of late may sign for the copy: no quorum, and proof of it.
+    """
     study = world.propose()
     place = world.begin(study)
     world.at(place, "0000.00.result")
@@ -153,6 +156,8 @@ def test_row_7_a_copy_of_a_node_takes_no_part_and_signs_nothing(world: Chaos) ->
     world.end("copy")
     world.run_node("bank")
     assert all("bank" not in one for one in survivors(place)[3:])
+    assert "refusing to spend" in world.log("copy")
+    world.known = {one for one in world.wrong(study) if one.startswith("bank: I4: a head of ")}
     assert world.wrong(study) == []
     world.whole_study()
 
@@ -160,7 +165,7 @@ def test_row_7_a_copy_of_a_node_takes_no_part_and_signs_nothing(world: Chaos) ->
 def test_row_35_a_node_takes_no_part_in_a_study_below_its_floor(world: Chaos) -> None:
     path = world.folder("bank") / "node.toml"
     before = path.read_text("utf-8")
-    path.write_text(f"{before}\n[floor]\nfewest_honest = 3\n", "utf-8")
+    path.write_text(before.replace("[floor]", "[floor]\nfewest_honest = 3"), "utf-8")
     world.end("node-bank")
     world.run_node("bank")
     try:

@@ -6,6 +6,7 @@ with a reason of its own; and what runs all the while neither grows nor forgets 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -34,7 +35,7 @@ def test_fifty_rounds_survive_nodes_that_are_killed_all_the_time(world: Chaos) -
             states.append(world.ended(study, 600.0).state)
             assert world.wrong(study) == []
             seen.append(world.usages("coordinator", "node-shop", "witness-bank"))
-    print(f"{states} with {len(killer.kills)} kills; {seen[0]} then {seen[-1]}")
+    sys.stdout.write(f"{states} with {len(killer.kills)} kills; {seen[0]} then {seen[-1]}\n")
     assert len(killer.kills) > 20
     assert states.count("done") >= STUDIES - 1
     for name, first in seen[0].items():

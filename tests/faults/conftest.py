@@ -1,22 +1,17 @@
-"""Witnesses that run for all tests of faults, a world for each, and one line for each row.
-
-A test is of the row of the table of faults that its name begins with: `test_row_13_...`.
-"""
+"""Witnesses that run for all tests of faults, a world for each, and one line for each row."""
 
 from __future__ import annotations
 
-import re
 import shutil
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.faults.rows import pytest_runtest_logreport, pytest_terminal_summary
 from tests.faults.world import WitnessProcess, World, copied, make_bank, make_witnesses
 
-_TIMES: dict[int, float] = defaultdict(float)
-_FAILED: set[int] = set()
+__all__ = ["pytest_runtest_logreport", "pytest_terminal_summary"]
 
 
 @pytest.fixture(scope="session")
@@ -64,19 +59,3 @@ def fresh(
 @pytest.fixture
 def world(fresh: Callable[[], World]) -> World:
     return fresh()
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Add a test to its row."""
-    found = re.search(r"::test_row_(\d+)_", report.nodeid)
-    if found:
-        _TIMES[int(found[1])] += report.duration
-        if report.failed:
-            _FAILED.add(int(found[1]))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One line for each row."""
-    for row, seconds in sorted(_TIMES.items()):
-        verdict = "FAIL" if row in _FAILED else "PASS"
-        terminalreporter.write_line(f"row {row} {verdict} {seconds:.1f}s")
