@@ -9,43 +9,45 @@
 
 ARG BASE=docker.io/library/python:3.11-slim-bookworm
 
-# What is thrown away: the tools that install.
+# What is thrown away: the tools that install, and an environment without pip that they fill.
 FROM ${BASE} AS tools
-RUN python3 -m venv /opt/tools \
-	&& /opt/tools/bin/pip install --quiet --no-cache-dir --disable-pip-version-check 'uv>=0.9'
-WORKDIR /src
-COPY pyproject.toml uv.lock README.md LICENSE ./
-RUN /opt/tools/bin/uv export --quiet --frozen --no-emit-project -o /tmp/scoring.txt \
-	&& /opt/tools/bin/uv export --quiet --frozen --no-emit-project --only-group audit \
-		-o /tmp/audit.txt \
-	&& /opt/tools/bin/uv export --quiet --frozen --no-emit-project --extra federation \
-		-o /tmp/coordinator.txt \
-	&& /opt/tools/bin/uv export --quiet --frozen --no-emit-project --extra federation \
-		--extra postgres -o /tmp/node.txt
-
-# An environment without pip in it, filled from outside.
-FROM tools AS install
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_QUIET=1
-RUN python3 -m venv --without-pip /opt/venv
+RUN python3 -m venv /opt/tools \
+	&& /opt/tools/bin/pip install 'uv>=0.9' \
+	&& python3 -m venv --without-pip /opt/venv
 
-FROM install AS with-audit
-RUN /opt/tools/bin/pip --python /opt/venv/bin/python install --require-hashes -r /tmp/audit.txt
+FROM tools AS locked
+WORKDIR /src
+COPY pyproject.toml uv.lock ./
+RUN export="/opt/tools/bin/uv export --quiet --frozen --no-emit-project --no-header" \
+	&& $export -o /tmp/scoring.txt \
+	&& $export --only-group audit -o /tmp/auditor.txt \
+	&& $export --extra federation -o /tmp/coordinator.txt \
+	&& $export --extra federation --extra postgres -o /tmp/node.txt
 
-FROM install AS with-scoring
+# One layer for each list: it is built again when the list has changed, and not before.
+FROM tools AS with-auditor
+COPY --from=locked /tmp/auditor.txt /tmp/
+RUN /opt/tools/bin/pip --python /opt/venv/bin/python install --require-hashes -r /tmp/auditor.txt
+
+FROM tools AS with-scoring
+COPY --from=locked /tmp/scoring.txt /tmp/
 RUN /opt/tools/bin/pip --python /opt/venv/bin/python install --require-hashes -r /tmp/scoring.txt
 
-FROM install AS with-coordinator
+FROM tools AS with-coordinator
+COPY --from=locked /tmp/coordinator.txt /tmp/
 RUN /opt/tools/bin/pip --python /opt/venv/bin/python install --require-hashes -r /tmp/coordinator.txt
 
 FROM with-coordinator AS with-node
+COPY --from=locked /tmp/node.txt /tmp/
 RUN /opt/tools/bin/pip --python /opt/venv/bin/python install --require-hashes -r /tmp/node.txt
 
 # Our own code last: it changes most often. The two apps stand beside it, for Flower to find.
 FROM tools AS ours
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
 COPY fedcredit fedcredit
-RUN /opt/tools/bin/pip wheel --quiet --no-cache-dir --no-deps --wheel-dir /tmp/wheel . \
-	&& python3 -m venv --without-pip /opt/venv \
-	&& /opt/tools/bin/pip --python /opt/venv/bin/python install --quiet --no-deps /tmp/wheel/*.whl
+RUN /opt/tools/bin/pip --python /opt/venv/bin/python install --no-deps .
 
 # The base without what installs, and somebody who is not root.
 FROM ${BASE} AS lean
@@ -69,7 +71,7 @@ USER 10001:10001
 
 # The auditor believes one file of ours, which he can read.
 FROM empty AS auditor
-COPY --from=with-audit /opt/venv /opt/venv
+COPY --from=with-auditor /opt/venv /opt/venv
 COPY fedcredit/verifier.py /opt/verifier.py
 ENTRYPOINT ["python", "-I", "/opt/verifier.py"]
 

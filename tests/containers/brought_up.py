@@ -271,9 +271,9 @@ class Consortium:
             text = text.replace("data/*.parquet", f"/srv/tables/*.{table}")
             self.write(name, f"{FOLDER}/node.toml", text)
         self._write_policy(name, "")
+        join = ["fedcredit", "node", "join", FOLDER, f"{FOLDER}/invite.json"]
         asking = subprocess.Popen(
-            ["podman", "exec", self.container(name)]
-            + ["fedcredit", "node", "join", FOLDER, f"{FOLDER}/invite.json"],
+            ["podman", "exec", self.container(name), *join],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -340,5 +340,6 @@ class Consortium:
             self.until(partial(self.there, name, f"{FOLDER}/roster.json"))
             self.call(name, "node", "roster", "sign", FOLDER, "--yes")
         for name in NAMES:
-            inside = ("exec", self.container(name), "fedcredit")
-            self.until(lambda: self.status(*inside, "node", "roster", "show", FOLDER) == 0)
+            show = ("fedcredit", "node", "roster", "show", FOLDER)
+            ask = partial(self.status, "exec", self.container(name), *show)
+            self.until(lambda ask=ask: ask() == 0)
