@@ -23,7 +23,8 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 JOBS ?= auto
 one_thread := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 POLARS_MAX_THREADS=1
 
-.PHONY: help setup demo test lint types tests superlink e2e-local chaos faults browser one format lock clean
+.PHONY: help setup demo test lint types tests superlink e2e e2e-local images chaos faults \
+	browser one format lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +57,23 @@ e2e-local: $(READY) ## a consortium as its people run it, over TLS, one process 
 
 chaos: $(READY) ## a consortium that is killed, cut off and full: half an hour, needs root
 	@$(one_thread) $(PY) -m pytest tests/consortium/test_chaos.py tests/consortium/test_kills.py
+
+# More words for podman build, such as --network=host where only the machine reaches the index.
+BUILD ?=
+
+images: ## the containers' images, by podman, and their sizes: some minutes the first time
+	@command -v podman >/dev/null || { echo 'podman is not installed.' >&2; \
+		echo '  fix: on Debian and Ubuntu: apt-get install podman podman-compose' >&2; exit 1; }
+	@for target in coordinator node auditor scoring database; do \
+		podman build --quiet $(BUILD) --target "$$target" -t "localhost/fedcredit-$$target" . \
+			>/dev/null || exit 1; \
+	done
+	@podman images --filter reference='localhost/fedcredit-*' --format '{{.Repository}} {{.Size}}'
+
+e2e: $(READY) images ## a consortium in containers, from nothing to the auditor: some minutes
+	@command -v podman-compose >/dev/null || { echo 'podman-compose is not installed.' >&2; \
+		echo '  fix: on Debian and Ubuntu: apt-get install podman-compose' >&2; exit 1; }
+	@$(one_thread) $(PY) -m pytest tests/containers
 
 faults: $(READY) ## kills, full disks, put-back ledgers, lying witnesses: some minutes, needs root
 	@$(one_thread) $(PY) -m pytest -n $(JOBS) --dist worksteal -o norecursedirs='.*' tests/faults

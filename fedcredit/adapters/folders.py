@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from fedcredit.adapters.flower import NodeConfig
 from fedcredit.data.schema import Schema, read_schema
@@ -16,10 +16,38 @@ from fedcredit.federation.plan_json import plan_from_json
 from fedcredit.federation.terms import Limits
 from fedcredit.units import InstitutionId
 
-__all__ = ["NodeFile", "config_folder", "read_agreed", "read_node"]
+__all__ = ["DataPlace", "NodeFile", "config_folder", "read_agreed", "read_node"]
 
 _LIMITS: Final = Limits()
 _LOG: Final = logging.getLogger("fedcredit.coordinator")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataPlace:
+    """Where an institution's records are, if not in files.
+
+    Attributes:
+        source: the kind of place.
+        dsn_file: of ``postgres``: file with ``postgresql://role:password@host/database``, from
+            the folder. It is a secret: mode 0600.
+        query_file: of ``postgres``: file with one SELECT, from the folder.
+    """
+
+    source: Literal["files", "postgres"]
+    dsn_file: str = ""
+    query_file: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what names no place."""
+        if (self.source == "postgres") != bool(self.dsn_file and self.query_file):
+            raise ConfigError(
+                f"[data] has source = {self.source!r}, which does not go with dsn_file = "
+                f"{self.dsn_file!r} and query_file = {self.query_file!r}",
+                remedy='write source = "postgres" with both files, or table = "..." and no [data]',
+            )
+
+
+_FILES: Final = DataPlace(source="files")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +57,22 @@ class NodeFile:
     Attributes:
         institution: as plans name it.
         table: path, or pattern of paths, of CSV or Parquet files, from the folder.
+        data: where the records are, if ``table`` names no files.
         floor: what a study must not go below, whoever asks.
     """
 
     institution: InstitutionId
-    table: str
+    table: str = ""
+    data: DataPlace = _FILES
     floor: Limits = _LIMITS
+
+    def __post_init__(self) -> None:
+        """Refuse two places of records, or none."""
+        if bool(self.table) == (self.data.source == "postgres"):
+            raise ConfigError(
+                "node.toml names two places of records, or none",
+                remedy='write table = "data/*.parquet", or a [data] with source = "postgres"',
+            )
 
 
 def read_node(folder: Path) -> NodeFile:

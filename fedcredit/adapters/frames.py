@@ -59,6 +59,19 @@ class TableFile:
     def __repr__(self) -> str:
         return f"TableFile({self.path.name})"
 
+    @property
+    def label(self) -> str:
+        """What errors call it."""
+        return str(self.path)
+
+    def frames(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """See `frames`."""
+        return frames(self, columns)
+
+    def guarded(self, step: Callable[[], T]) -> T:
+        """See `guarded`."""
+        return guarded(self.path, self.kind, step)
+
 
 def files_of(source: str) -> tuple[TableFile, ...]:
     """Find the files of a table and read their headers.

@@ -25,8 +25,8 @@ from fedcredit.adapters.folders import config_folder, read_agreed, read_node
 from fedcredit.adapters.keyring import read_identity, read_roster
 from fedcredit.adapters.ledgers import open_ledger
 from fedcredit.adapters.policies import read_policy
+from fedcredit.adapters.sources import open_source
 from fedcredit.adapters.system import system_random
-from fedcredit.adapters.tables import open_table
 from fedcredit.adapters.vault import DiskVault
 from fedcredit.data.strict import build
 from fedcredit.errors import ConfigError, LocalError, PeerError, PrivacyError
@@ -175,12 +175,11 @@ class Host:
         ledger = self._open()
         terms = self._terms(ledger)
         self._propose(ledger, plan, place)
-        table = str(self.folder / self.node.table)
         institution = Institution(
             self.node.institution,
             plan,
             terms,
-            open_table(table, schema, bytes.fromhex(plan.salt)),
+            open_source(self.folder, self.node, schema, bytes.fromhex(plan.salt)),
             ledger,
             system_random,
             software=f"fedcredit {version('fedcredit')}",

@@ -38,6 +38,12 @@ institution = "{name}"
 # CSV or Parquet files with the institution's records, from this folder.
 table = "data/*.parquet"
 
+# Or, without `table`, a PostgreSQL database, read by a role that may do nothing else.
+# [data]
+# source = "postgres"
+# dsn_file = "keys/dsn"     # secret, mode 0600: postgresql://role:password@host/database
+# query_file = "query.sql"  # one SELECT
+
 # What a study must not go below, whoever asks. These are the defaults.
 [floor]
 # fewest_institutions = 3   # in a study

@@ -1,4 +1,4 @@
-"""Tables on disk as records: read once, checked row by row, kept as cells only.
+"""Tables as records: read once, checked row by row, kept as cells only.
 
 Reading, checking and encoding are one pass in bounded memory: a chunk of rows,
 and 8 bytes a row for each id until repeated ones are counted. Of a row nothing
@@ -8,12 +8,13 @@ stays but its cells, its outcome and its side of the split.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Protocol, TypeVar
 
 import polars as pl
 
-from fedcredit.adapters.frames import TableFile, files_of, frames, guarded
+from fedcredit.adapters.frames import files_of
 from fedcredit.adapters.series import id_texts, levels, marks_of_ids, numbers
 from fedcredit.adapters.spool import Spool
 from fedcredit.data.columns import Numeric
@@ -31,7 +32,39 @@ from fedcredit.data.split import Marks
 from fedcredit.data.table import Chunk, encode_chunk, id_columns, read_chunk, repeats
 from fedcredit.units import Bytes8
 
-__all__ = ["check_table", "open_table", "scoring_batches"]
+__all__ = ["Part", "check_table", "open_parts", "open_table", "scoring_batches"]
+
+T = TypeVar("T")
+
+
+class Part(Protocol):
+    """A part of a table, such as one file."""
+
+    @property
+    def label(self) -> str:
+        """What errors call it."""
+        ...
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of its columns."""
+        ...
+
+    def frames(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """Read some of its columns, some rows at a time.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        ...
+
+    def guarded(self, step: Callable[[], T]) -> T:
+        """Do one step with a frame; if it fails, say so without a value.
+
+        Raises:
+            DataError: the step failed.
+        """
+        ...
 
 
 def open_table(source: str, schema: Schema, salt: bytes) -> Records:
@@ -50,17 +83,34 @@ def open_table(source: str, schema: Schema, salt: bytes) -> Records:
         DataError: a file cannot be read, or the table breaks its contract; names file, column,
             rule and remedy, never a value.
     """
-    files = files_of(source)
+    return open_parts(files_of(source), source, schema, salt)
+
+
+def open_parts(parts: Sequence[Part], source: str, schema: Schema, salt: bytes) -> Records:
+    """Read the parts of a table under its contract.
+
+    Args:
+        parts: of the table.
+        source: what errors call the whole of them.
+        schema: the contract.
+        salt: the study's public salt, which decides the split.
+
+    Returns:
+        See `open_table`.
+
+    Raises:
+        DataError: see `open_table`.
+    """
     wanted = _declared(schema)
-    _refuse_absent(files, wanted)
+    _refuse_absent(parts, wanted)
     spool = Spool(schema)
     tally: Counter[tuple[str, str]] = Counter()
     persons: list[Marks] = []
     ids: dict[str, list[Marks]] = {name: [] for name in id_columns(schema)}
-    for file in files:
-        for chunk in _chunks(file, schema, wanted):
+    for part in parts:
+        for chunk in _chunks(part, schema, wanted):
             reading = read_chunk(schema, chunk, salt)
-            refuse_broken(broken_rows(schema, reading.tally), str(file.path))
+            refuse_broken(broken_rows(schema, reading.tally), part.label)
             spool.append(reading.batch)
             tally.update(reading.tally)
             persons.append(reading.persons)
@@ -112,7 +162,7 @@ def scoring_batches(source: str, schema: Schema) -> Iterator[Bytes8]:
         for chunk in _chunks(file, schema, wanted):
             cells, tally = encode_chunk(schema, chunk)
             asked = [one for one in broken_rows(schema, tally) if one.column in wanted]
-            refuse_broken(asked, str(file.path))
+            refuse_broken(asked, file.label)
             rows += chunk.rows
             yield cells
     if not rows:
@@ -126,18 +176,18 @@ def _declared(schema: Schema) -> list[str]:
     return [name for name in dict.fromkeys(names) if name]
 
 
-def _refuse_absent(files: Sequence[TableFile], wanted: Sequence[str]) -> None:
-    """Refuse files that lack a column."""
-    for file in files:
-        absent = [name for name in wanted if name not in file.columns]
-        refuse_broken(absences(absent), str(file.path))
+def _refuse_absent(parts: Sequence[Part], wanted: Sequence[str]) -> None:
+    """Refuse parts that lack a column."""
+    for part in parts:
+        absent = [name for name in wanted if name not in part.columns]
+        refuse_broken(absences(absent), part.label)
 
 
-def _chunks(file: TableFile, schema: Schema, wanted: Sequence[str]) -> Iterator[Chunk]:
-    """The rows of a file, as far as it has the columns."""
-    present = [name for name in wanted if name in file.columns]
-    for frame in frames(file, present):
-        yield guarded(file.path, file.kind, partial(_chunk, schema, frame))
+def _chunks(part: Part, schema: Schema, wanted: Sequence[str]) -> Iterator[Chunk]:
+    """The rows of a part, as far as it has the columns."""
+    present = [name for name in wanted if name in part.columns]
+    for frame in part.frames(present):
+        yield part.guarded(partial(_chunk, schema, frame))
 
 
 def _chunk(schema: Schema, frame: pl.DataFrame) -> Chunk:

@@ -196,14 +196,14 @@ def dryrun(folder: _Folder, study: _Study) -> None:
     import time
 
     from fedcredit.adapters.folders import read_agreed, read_node
-    from fedcredit.adapters.tables import open_table
+    from fedcredit.adapters.sources import open_source
     from fedcredit.learners.registry import learner_named
     from fedcredit.measures.measure import check_fit, measure
 
     seen, node = look(folder, study), read_node(folder)
     schema, plan = read_agreed(seen.place)
     begun = time.perf_counter()
-    records = open_table(str(folder / node.table), schema, bytes.fromhex(plan.salt))
+    records = open_source(folder, node, schema, bytes.fromhex(plan.salt))
     opened = time.perf_counter()
     levels = plan.noise_levels[: sum(one.part == "train" for one in plan.rounds)]
     query = learner_named(plan.learner).start(schema, bytes.fromhex(plan.seed), levels).query()

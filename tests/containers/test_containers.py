@@ -1,0 +1,142 @@
+"""A consortium in containers, from nothing to the auditor's verdict.
+
+`make e2e` runs it: the compose file is brought up, five institutions enrol, one of them beside
+a PostgreSQL database and one on Parquet, a study of nine rounds runs under secure aggregation
+with ledgers and witnesses, the auditor's job checks all ledgers, and everything goes down.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.containers.brought_up import FOLDER, NAMES, ON_POSTGRES, Consortium
+
+OURS = (*NAMES, *(f"{name}-witness" for name in NAMES), "coordinator", "auditor")
+ALL = (*OURS, f"{ON_POSTGRES}-database")
+
+STUDY = """
+name = "pilot"
+purpose = "to show that it works"
+learner = "boosting"
+schema = "consumer.toml"
+salt = "00000000000000000000000000000001"
+seed = "00000000000000000000000000000002"
+threshold = 4
+colluders = 1
+retries = 1
+deadline_s = 60.0
+
+[target]
+epsilon = 1.0
+"""
+
+
+@pytest.fixture(scope="module")
+def consortium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consortium]:
+    """Five institutions that have joined, signed the roster and run."""
+    with Consortium(tmp_path_factory.mktemp("containers")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def watched(consortium: Consortium) -> list[dict[str, object]]:
+    """What is seen of a study, which has been proposed, approved, started and watched."""
+    schema = (consortium.base / "made-up/consumer.toml").read_text("utf-8")
+    consortium.write("coordinator", f"{FOLDER}/consumer.toml", schema)
+    consortium.write("coordinator", f"{FOLDER}/study.toml", STUDY)
+    said = consortium.call("coordinator", "study", "propose", FOLDER, f"{FOLDER}/study.toml")
+    name = said.split()[0]
+
+    def answers() -> dict[str, str]:
+        listed = json.loads(consortium.call("coordinator", "study", "list", FOLDER, "--json"))
+        return {one: said["word"] for one, said in listed["studies"][0]["answers"].items()}
+
+    wanted = {one: "waiting" if one == ON_POSTGRES else "approved" for one in NAMES}
+    consortium.until(lambda: answers() == wanted)
+    consortium.call(
+        ON_POSTGRES, "study", "approve", FOLDER, name, "--officer", f"{FOLDER}/keys/officer.key",
+        "--note", "credit committee",
+    )  # fmt: skip
+    consortium.until(lambda: set(answers().values()) == {"approved"})
+    consortium.call("coordinator", "study", "start", FOLDER, name)
+    lines = consortium.call("coordinator", "study", "watch", FOLDER, name, "--json", timeout_s=400)
+    return [json.loads(line) for line in lines.splitlines()]
+
+
+def test_every_service_says_that_it_is_healthy(consortium: Consortium) -> None:
+    assert set(consortium.services()) == set(ALL)
+    for service in ALL:
+        if service != "auditor":
+            consortium.until(lambda service=service: consortium.healthy(service))
+
+
+def test_nobody_is_root_and_no_root_file_system_can_be_written(consortium: Consortium) -> None:
+    for service in ALL:
+        container = consortium.container(service)
+        if service == "auditor" and not consortium.running(service):
+            continue
+        assert consortium.podman("exec", container, "id", "-u").strip() != "0", service
+        assert consortium.status("exec", container, "touch", "/srv/new") != 0, service
+        assert consortium.status("exec", container, "touch", "/usr/new") != 0, service
+        scratch = "/tmp/new"
+        assert consortium.status("exec", container, "touch", scratch) == 0, "the control"
+
+
+def test_a_study_of_nine_rounds_completes(watched: list[dict[str, object]]) -> None:
+    *rounds, end = watched
+    assert end["state"] == "done", end
+    assert len(rounds) >= 9
+    assert all(one["answered"] == sorted(NAMES) for one in rounds)
+    assert isinstance(end["auc"], float)
+    assert end["auc"] > 0.6
+
+
+def test_the_auditors_job_verifies_every_ledger(
+    consortium: Consortium, watched: list[dict[str, object]]
+) -> None:
+    found = consortium.audit()
+    assert (found["verdict"], found["problems"]) == ("holds", [])
+    assert len(found["ledgers"]) == len(NAMES) + 1
+
+
+def test_keys_are_files_for_their_owners_eyes(consortium: Consortium) -> None:
+    for service in (*NAMES, "coordinator"):
+        found = consortium.podman(
+            "exec", consortium.container(service), "find", FOLDER, "-name", "*.key",
+            "-perm", "/077",
+        )  # fmt: skip
+        assert found == "", service
+
+
+def test_a_node_reaches_its_coordinator_and_witnesses_and_nothing_else(
+    consortium: Consortium,
+) -> None:
+    """By name and by address, for a name could be missing and the address still answer."""
+    for name in NAMES:
+        assert consortium.reaches(name, "coordinator", 8443)
+        for other in NAMES:
+            assert consortium.reaches(name, f"{other}-witness", 8470)
+    database = consortium.addresses(f"{ON_POSTGRES}-database")
+    assert consortium.reaches(ON_POSTGRES, database[0], 5432), "the control"
+    for name in set(NAMES) - {ON_POSTGRES}:
+        assert not consortium.reaches(name, f"{ON_POSTGRES}-database", 5432)
+        assert not consortium.reaches(name, database[0], 5432)
+        for other in set(NAMES) - {name}:
+            assert not consortium.resolves(name, other)
+    assert not consortium.reaches(ON_POSTGRES, "192.0.2.1", 443), "nothing outside"
+
+
+def test_no_image_holds_what_it_does_not_need(consortium: Consortium) -> None:
+    """No pip, no compiler, no torch; the auditor has nothing of ours but the one file."""
+    for service in OURS:
+        inside = consortium.podman(
+            "run", "--rm", "--network=none", "--entrypoint", "sh",
+            consortium.image(service), "-c",
+            "command -v pip pip3 gcc cc make curl; "
+            'for one in pip torch flwr fedcredit; do python -c "import $one" 2>/dev/null '
+            "&& echo $one; done; true",
+        ).split()  # fmt: skip
+        assert inside == ([] if service == "auditor" else ["flwr", "fedcredit"]), service
