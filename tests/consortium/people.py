@@ -73,6 +73,7 @@ class Consortium:
     def __init__(self, base: Path) -> None:
         self.base, self.port = base, free_port()
         self.centre = base / "coordinator"
+        self.metrics = {"coordinator": free_port(), "telco": free_port()}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def folder(self, name: str) -> Path:
@@ -84,7 +85,8 @@ class Consortium:
             self._join()
             self._begin_ledgers()
             for name in NAMES:
-                self.start(f"node-{name}", "node", "run", str(self.folder(name)))
+                words = ["node", "run", str(self.folder(name)), *self._seen(name)]
+                self.start(f"node-{name}", *words)
             self._sign_the_roster()
         except BaseException:
             self.__exit__()
@@ -156,6 +158,11 @@ class Consortium:
     def _environment(self) -> dict[str, str]:
         return {"HOME": str(self.base), "PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
 
+    def _seen(self, name: str) -> list[str]:
+        """Some are run for machines to look at."""
+        port = self.metrics.get(name)
+        return ["--metrics-port", str(port), "--log-json"] if port else []
+
     def _found(self) -> None:
         """The operator founds the consortium and starts the coordinator."""
         self.call(
@@ -164,7 +171,7 @@ class Consortium:
         )  # fmt: skip
         self.start(
             "coordinator", "coordinator", "run", str(self.centre),
-            "--superlink-port", str(free_port()),
+            "--superlink-port", str(free_port()), *self._seen("coordinator"),
         )  # fmt: skip
 
     def _join(self) -> None:
