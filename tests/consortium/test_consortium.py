@@ -121,7 +121,7 @@ def test_machines_see_how_a_node_and_the_coordinator_are(
     consortium: Consortium, study: str
 ) -> None:
     """Figures and logs of processes that run, and nothing of a row in either."""
-    seen = {}
+    seen: dict[str, float] = {}
     for port in consortium.metrics.values():
         text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
         lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
