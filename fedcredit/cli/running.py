@@ -34,7 +34,7 @@ _Node = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="The node's folder.", file_okay=False)
 ]
 _MetricsPort = Annotated[
-    int, typer.Option(help="Figures for Prometheus, on 127.0.0.1 alone; 0: none.", max=65535)
+    int, typer.Option(help="Figures for Prometheus, on 127.0.0.1 alone; 0: none.", min=0, max=65535)
 ]
 _LogJson = Annotated[bool, typer.Option("--log-json", help="Write logs as JSON lines.")]
 

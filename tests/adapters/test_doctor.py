@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as real_version
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from fedcredit.adapters import premises
 from fedcredit.adapters.doctor import Surroundings, examine
 from fedcredit.adapters.finding import Finding, exit_status
 from fedcredit.adapters.front import SuperLinkPlace
@@ -154,6 +160,43 @@ def test_a_node_that_has_not_joined_is_told_so(node: Path) -> None:
 def test_a_folder_of_neither_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"neither node\.toml nor coordinator\.toml"):
         examine(tmp_path, around())
+
+
+@pytest.mark.parametrize(
+    ("there", "said"), [("0.9", "flwr is 0.9, and"), ("", "flwr is not installed")]
+)
+def test_a_package_outside_its_range_is_named(
+    there: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(name: str) -> str:
+        if name == "flwr" and not there:
+            raise PackageNotFoundError
+        return there if name == "flwr" else real_version(name)
+
+    monkeypatch.setattr(premises, "version", version)
+    (found_,) = premises.versions()
+    assert not found_.ok
+    assert said in found_.what
+    assert "pip install" in found_.do
+
+
+def test_a_full_disk_is_named(node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 20))
+    assert "0.0 GiB are free" in faults(examine(node, around()))["disk"]
+
+
+def test_a_disk_that_takes_nothing_is_named(node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(premises, "write_file", full)
+    assert "No space left on device" in faults(examine(node, around()))["disk"]
+
+
+def test_a_certificate_of_tomorrow_is_named(node: Path) -> None:
+    early = faults(examine(node, around(ahead=timedelta(days=-3))))
+    assert "counts from" in early["certificate"]
+    assert "behind the coordinator's" in early["clock"]
 
 
 def _policy_with(node: Path, key: str, url: str) -> None:

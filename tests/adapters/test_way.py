@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -251,6 +252,50 @@ def test_clocks_that_differ_by_a_little_are_well(
     with serving(consortium, place) as port:
         found = walked(consortium, port, ahead=timedelta(seconds=CLOCK_S - 5))
     assert told(found)[-1] == ("clock", True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "check", "said"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "membership", "no answer that is HTTP"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", "clock", "does not say what time it is"),
+        (b"HTTP/1.1 503 Busy\r\nDate: soon\r\n\r\n", "membership", "status 503"),
+    ],
+)
+def test_an_answer_that_is_not_a_fronts_is_told(
+    answer: bytes, check: str, said: str, consortium: Consortium
+) -> None:
+    pki = consortium.folder / "pki"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pki / "server.pem", pki / "server.key")
+
+    def speak(taken: socket.socket) -> None:
+        with context.wrap_socket(taken, server_side=True) as tls:
+            tls.recv(4096)
+            tls.sendall(answer)
+
+    with listening(speak) as port:
+        found = walked(consortium, port)
+    (line,) = [one for one in found if one.check == check]
+    assert said in line.what
+
+
+def test_a_member_of_another_authority_is_told_that_its_certificate_is_refused(
+    consortium: Consortium, place: SuperLinkPlace, tmp_path: Path
+) -> None:
+    """TLS 1.3 says so only after the handshake."""
+    other = Consortium(tmp_path).found()
+    way = Way(
+        url="",
+        authority=(consortium.folder / AUTHORITY).read_text("ascii"),
+        member=other.member("bank"),
+        wait_s=1.0,
+    )
+    with serving(consortium, place) as port:
+        found = walk(replace(way, url=f"https://{HOST}:{port}"), system_resolve, utc_moment)
+    assert told(found)[-1] == ("membership", False)
+    assert "refuses this node's certificate: " in found[-1].what
+    assert exit_status(found) == 1
 
 
 def test_whoever_is_revoked_is_told_so(consortium: Consortium, place: SuperLinkPlace) -> None:

@@ -12,6 +12,8 @@ import httpx
 import pytest
 
 from fedcredit.cli.main import main
+from fedcredit.cli.page import operating
+from fedcredit.errors import ConfigError
 from tests.adapters.enrolled import Consortium
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,3 +45,8 @@ def test_a_folder_without_a_coordinator_is_refused(
 ) -> None:
     assert main(["coordinator", "page", str(tmp_path)]) == 1
     assert "coordinator.toml" in capsys.readouterr().err
+
+
+def test_packages_that_are_not_installed_are_named_with_the_remedy() -> None:
+    with pytest.raises(ConfigError, match=r"fedcredit\[operate\]"), operating():
+        raise ImportError("no module of that name")

@@ -76,6 +76,7 @@ class Consortium:
     def __init__(self, base: Path) -> None:
         self.base, self.port = base, free_port()
         self.centre = base / "coordinator"
+        self.metrics = {"coordinator": free_port(), "telco": free_port()}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def table(self, name: str, seed: int) -> str:
@@ -166,6 +167,11 @@ class Consortium:
     def _environment(self) -> dict[str, str]:
         return {"HOME": str(self.base), "PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
 
+    def _seen(self, name: str) -> list[str]:
+        """Some are run for machines to look at."""
+        port = self.metrics.get(name)
+        return ["--metrics-port", str(port), "--log-json"] if port else []
+
     def _found(self) -> None:
         """The operator founds the consortium and starts the coordinator."""
         self.call(
@@ -178,7 +184,7 @@ class Consortium:
     def run_coordinator(self) -> None:
         self.start(
             "coordinator", "coordinator", "run", str(self.centre),
-            "--superlink-port", str(self.superlink_port),
+            "--superlink-port", str(self.superlink_port), *self._seen("coordinator"),
         )  # fmt: skip
 
     def join(self) -> None:
@@ -242,7 +248,8 @@ class Consortium:
             self.run_witness(name)
 
     def run_node(self, name: str) -> None:
-        self.start(f"node-{name}", "node", "run", str(self.folder(name)))
+        words = ["node", "run", str(self.folder(name)), *self._seen(name)]
+        self.start(f"node-{name}", *words)
 
     def run_witness(self, name: str) -> None:
         witness, port = str(self.folder(name) / "witness"), str(self.ports[name])

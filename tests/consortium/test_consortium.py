@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from fedcredit.data.schema import write_schema
@@ -105,6 +106,36 @@ def test_an_auditor_checks_every_ledger(consortium: Consortium, study: str) -> N
         if one["role"] == "institution"
     }
     assert approvals == {"bank": "officer", "shop": "policy", "telco": "policy"}
+
+
+def test_a_doctor_finds_nothing_wrong(consortium: Consortium, study: str) -> None:
+    for name in ("bank", "shop", "telco", "coordinator"):
+        looked = json.loads(consortium.call("doctor", str(consortium.base / name), "--json"))
+        assert looked["exit_status"] == 0
+        checks = [one["check"] for one in looked["findings"]]
+        assert {"name", "port", "tls", "membership", "clock", "ledger"} <= set(checks)
+        assert checks.count("witness") == (3 if name == "coordinator" else 2)
+
+
+def test_machines_see_how_a_node_and_the_coordinator_are(
+    consortium: Consortium, study: str
+) -> None:
+    """Figures and logs of processes that run, and nothing of a row in either."""
+    seen: dict[str, float] = {}
+    for port in consortium.metrics.values():
+        text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+        lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+        seen |= {name: float(figure) for name, _, figure in lines}
+    rounds = seen["fedcredit_coordinator_rounds_total"]
+    assert seen["fedcredit_node_rounds_total"] == rounds >= 5
+    assert seen['fedcredit_node_answers_total{stage="start"}'] >= rounds
+    assert seen['fedcredit_node_answer_seconds_sum{stage="start"}'] > 0
+    assert 0 < seen['fedcredit_node_epsilon_spent{figure="record"}'] <= 1.0
+    assert seen["fedcredit_node_connected"] == 1
+    for name in ("coordinator", "node-telco"):
+        log = (consortium.base / f"{name}.log").read_text("utf-8").splitlines()
+        assert log
+        assert {"at", "event", "level", "logger"} == set(json.loads(log[0]))
 
 
 def test_whoever_is_revoked_is_out(consortium: Consortium, study: str) -> None:
