@@ -298,15 +298,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--stock-trips", type=int, default=5, help="to flower-supernode")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as base:
+        ours = trips(Path(base), 3, chosen.trips, stock=False)
+    with tempfile.TemporaryDirectory() as base:
+        stock = trips(Path(base), 3, chosen.stock_trips, stock=True)
+    print(f"trips: {ours.median_s:.2f} s, stock {stock.median_s:.2f} s", file=sys.stderr)
     studies = []
     for count in chosen.nodes:
         with tempfile.TemporaryDirectory() as base:
             learner = "boosting" if count == min(chosen.nodes) else "scorecard"
             studies.append(rounds(Path(base), count, learner))
-    with tempfile.TemporaryDirectory() as base:
-        ours = trips(Path(base), 3, chosen.trips, stock=False)
-    with tempfile.TemporaryDirectory() as base:
-        stock = trips(Path(base), 3, chosen.stock_trips, stock=True)
+        print(f"{count} nodes: {studies[-1].median_s:.2f} s a round", file=sys.stderr)
     if chosen.json:
         print(json.dumps(figures(studies, ours, stock), indent=2))
     else:
