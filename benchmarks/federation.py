@@ -108,6 +108,8 @@ class Rounds:
         study_s: from the order to the published model.
         start_s: from the first command until everybody had signed the roster.
         node_bytes: the most memory that a node's process had at rest.
+        processor_s: processor time of all processes of the study, its ServerApp's start in it:
+            what it needs of a machine, however busy that is.
     """
 
     nodes: int
@@ -116,6 +118,7 @@ class Rounds:
     study_s: float
     start_s: float
     node_bytes: int
+    processor_s: float
 
     @property
     def median_s(self) -> float:
@@ -155,6 +158,7 @@ def rounds(base: Path, count: int, learner: str) -> Rounds:
         until(lambda: (place / "state.json").read_text("utf-8").count('"approved"') == count)
         time.sleep(3.0)
         rest = max(resident(pid) for pid in world.node_pids())
+        used = sum(map(processor, world.pids()))
         begun, started_at = time.monotonic(), time.time()
         world.call("study", "start", centre, place.name)
         until(lambda: (place / "run").is_dir() or (place / "ended.txt").exists(), world.logs)
@@ -162,11 +166,12 @@ def rounds(base: Path, count: int, learner: str) -> Rounds:
         if not (place / "run").is_dir():
             raise SystemExit((place / "ended.txt").read_text("utf-8") + world.logs())
         lines = (place / "progress.jsonl").read_text("ascii").splitlines()
+        used = sum(map(processor, world.pids())) - used
         if any(len(json.loads(one)["answered"]) != count for one in lines):
             raise SystemExit("an institution was missing from a round")
     ends = [path.stat().st_mtime for path in sorted((place / "journal").glob("*.result"))]
     seconds = [end - before for before, end in zip([started_at, *ends], ends, strict=False)]
-    return Rounds(count, processes, tuple(seconds), study_s, start_s, rest)
+    return Rounds(count, processes, tuple(seconds), study_s, start_s, rest, used)
 
 
 def trips(base: Path, count: int, times: int, *, stock: bool) -> Trips:
@@ -262,6 +267,15 @@ def resident(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def processor(pid: int) -> float:
+    """Seconds of processor time of a process and of those that it has seen end."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text("utf-8").rsplit(")", 1)[1].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, words[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
 def shown(studies: Sequence[Rounds], ours: Trips, stock: Trips) -> Iterator[str]:
     """The figures for people."""
     yield "nodes  a round s (median, from to)   bar  first  the study s  nodes' processes"
@@ -270,7 +284,8 @@ def shown(studies: Sequence[Rounds], ours: Trips, stock: Trips) -> Iterator[str]
         yield (
             f"{one.nodes:>5}  {one.median_s:6.2f}  ({least:.2f} to {most:.2f})"
             f"{BARS_S.get(one.nodes, 0.0):>12.0f}  {one.seconds[0]:5.1f}  "
-            f"{one.study_s:6.1f} for {len(one.seconds)} rounds  {one.processes}"
+            f"{one.study_s:6.1f} for {len(one.seconds)} rounds  {one.processes}, "
+            f"{one.processor_s:.1f} s of processor time"
         )
     first = studies[0]
     yield f"a node at rest: {first.node_bytes / 1e6:.0f} MB (bar {NODE_BAR_MB:.0f})"
@@ -284,6 +299,7 @@ def figures(studies: Sequence[Rounds], ours: Trips, stock: Trips) -> dict[str, o
     for one in studies:
         found[f"seconds_per_round/nodes{one.nodes}"] = round(one.median_s, 3)
         found[f"study_seconds/nodes{one.nodes}"] = round(one.study_s, 2)
+        found[f"processor_seconds/nodes{one.nodes}"] = round(one.processor_s, 2)
     found["node_at_rest_mb"] = round(studies[0].node_bytes / 1e6, 1)
     found[f"seconds_per_trip/nodes{ours.nodes}"] = round(ours.median_s, 3)
     found[f"seconds_per_stock_trip/nodes{stock.nodes}"] = round(stock.median_s, 3)
@@ -298,15 +314,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--stock-trips", type=int, default=5, help="to flower-supernode")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as base:
+        ours = trips(Path(base), 3, chosen.trips, stock=False)
+    with tempfile.TemporaryDirectory() as base:
+        stock = trips(Path(base), 3, chosen.stock_trips, stock=True)
+    print(f"trips: {ours.median_s:.2f} s, stock {stock.median_s:.2f} s", file=sys.stderr)
     studies = []
     for count in chosen.nodes:
         with tempfile.TemporaryDirectory() as base:
             learner = "boosting" if count == min(chosen.nodes) else "scorecard"
             studies.append(rounds(Path(base), count, learner))
-    with tempfile.TemporaryDirectory() as base:
-        ours = trips(Path(base), 3, chosen.trips, stock=False)
-    with tempfile.TemporaryDirectory() as base:
-        stock = trips(Path(base), 3, chosen.stock_trips, stock=True)
+        print(f"{count} nodes: {studies[-1].median_s:.2f} s a round", file=sys.stderr)
     if chosen.json:
         print(json.dumps(figures(studies, ours, stock), indent=2))
     else:

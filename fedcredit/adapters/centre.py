@@ -2,7 +2,8 @@
 
 One study runs at a time; the others wait their turn. A study is Flower's run, but only as
 long as that lasts: if its ServerApp or the SuperLink dies, the same study goes on in another
-run from where its journal stands. What a person decides (start, stop) is read from the
+run from where its journal stands; it is given up only after a quarter of an hour of runs that
+came to nothing. What a person decides (start, stop) is read from the
 studies' states, so a command needs no connection to this process.
 """
 
@@ -10,17 +11,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
+from fedcredit.adapters.pauses import Pauses
 from fedcredit.adapters.studies import Studies, StudyState
+from fedcredit.adapters.system import Clock, SystemClock
 from fedcredit.errors import FedCreditError, UnreachableError
 
-__all__ = ["ENDED", "Centre", "Runs"]
+__all__ = ["ENDED", "TROUBLE", "Centre", "Runs"]
 
 ENDED: Final = "ended.txt"
 """A file in a study's folder: why the study stopped, by its own rules."""
 
+TROUBLE: Final = "trouble.txt"
+"""A file there: why its last run came to nothing; the next may not."""
+
 _MOST_FAILURES: Final = 10  # runs in a row that ended with nothing, before a study is given up
+_FIRST_PAUSE_S: Final = 1.0
+_LONGEST_PAUSE_S: Final = 180.0  # 1 + 2 + ... + 128 + 180 s: an outage may last so long
 _LOG: Final = logging.getLogger("fedcredit.coordinator")
 
 
@@ -52,17 +61,21 @@ class Runs(Protocol):
 class Centre:
     """What the coordinator does all day, one look after the other."""
 
-    def __init__(self, studies: Studies, runs: Runs) -> None:
+    def __init__(self, studies: Studies, runs: Runs, clock: Clock | None = None) -> None:
         """Set up.
 
         Args:
             studies: the coordinator's.
             runs: Flower's.
+            clock: to wait by after a run that came to nothing; by default the machine's.
         """
+        self._clock = clock or SystemClock()
         self._studies, self._runs = studies, runs
         self._keys: dict[str, str] = {}
         self._under_way: tuple[str, int] | None = None
         self._failures: dict[str, int] = {}
+        self._pauses: dict[str, Pauses] = {}
+        self._due: dict[str, float] = {}
 
     def admit(self, keys: Mapping[str, str]) -> None:
         """Let in the nodes of all members, and no others.
@@ -90,7 +103,7 @@ class Centre:
             self._tend(*self._under_way, states)
         if self._under_way is None:
             for study in states:
-                if study.state == "started":
+                if study.state == "started" and self._clock.now() >= self._due.get(study.id, 0.0):
                     self._begin(study)
                     return
 
@@ -104,7 +117,7 @@ class Centre:
             self._studies.move(study, "stopped", (place / ENDED).read_text("utf-8").strip())
             return
         if self._failures.get(study.id, 0) >= _MOST_FAILURES:
-            self._studies.move(study, "stopped", "its server app failed again and again")
+            self._studies.move(study, "stopped", f"its runs came to nothing: {_trouble(place)}")
             return
         try:
             number = self._runs.run({"folder": str(place.resolve())})
@@ -126,10 +139,12 @@ class Centre:
         place = self._studies.place(study)
         if (place / "run").is_dir() or (place / ENDED).exists():
             self._failures.pop(name, None)
-        else:
-            self._failures[name] = self._failures.get(name, 0) + 1
-            _LOG.warning("study %s lost its run; it goes on from its journal", name)
-        self._begin(study)
+            self._begin(study)
+            return
+        self._failures[name] = self._failures.get(name, 0) + 1
+        pauses = self._pauses.setdefault(name, Pauses(_FIRST_PAUSE_S, _LONGEST_PAUSE_S))
+        self._due[name] = self._clock.now() + pauses.next()
+        _LOG.warning("study %s lost its run (%s); it goes on soon", name, _trouble(place))
 
     def _end(self, number: int) -> None:
         """A person has stopped the study."""
@@ -138,3 +153,11 @@ class Centre:
         except FedCreditError as problem:
             _LOG.info("the run of a stopped study: %s", problem.what)
         self._under_way = None
+
+
+def _trouble(place: Path) -> str:
+    """Why the last run came to nothing, as far as it has said."""
+    try:
+        return (place / TROUBLE).read_text("utf-8").strip()
+    except OSError:
+        return "its program ended without a word"

@@ -3,6 +3,7 @@
 studies/<id>/plan.json  schema.toml  roster.json
 journal/        what it must know to go on after a crash
 progress.jsonl  a line for each attempt at a round, for whoever watches
+trouble.txt     why a run of it came to nothing, until the next
 run/            made when the study is done
 policy.toml  keys/ledger.key  ledger/   the coordinator's, two folders above; or beside
 the plan, where there is one study a folder
@@ -13,11 +14,12 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from fedcredit.adapters.centre import ENDED
+from fedcredit.adapters.centre import ENDED, TROUBLE
 from fedcredit.adapters.disk import append_to, write_file, write_folder, write_through
 from fedcredit.adapters.flower import NodeConfig
 from fedcredit.adapters.folders import config_folder, read_agreed
@@ -27,7 +29,7 @@ from fedcredit.adapters.ledgers import open_ledger
 from fedcredit.adapters.policies import read_coordinator
 from fedcredit.adapters.studies import PROGRESS
 from fedcredit.adapters.system import no_sync, utc_now
-from fedcredit.errors import ConfigError, StudyStopped
+from fedcredit.errors import ConfigError, FedCreditError, StudyStopped
 from fedcredit.federation.coordinator import Transport
 from fedcredit.federation.ledgers import recorder
 from fedcredit.federation.simulate import Progress, RoundClosed, finish, run_study
@@ -49,8 +51,20 @@ def conduct_folder(reach: Callable[[bytes], Transport], config: NodeConfig) -> N
     Raises:
         ConfigError: the folder is missing, or a file of it, or the study has been run.
         StudyStopped: too few institutions answered.
+        UnreachableError: the ledger's witnesses are away; the study can be gone on with.
     """
     folder = config_folder(config)
+    try:
+        (folder / TROUBLE).unlink(missing_ok=True)
+        _conduct(folder, reach)
+    except FedCreditError as problem:
+        with suppress(OSError):  # it is told in the log as well
+            write_file(folder / TROUBLE, problem.what.encode())
+        raise
+
+
+def _conduct(folder: Path, reach: Callable[[bytes], Transport]) -> None:
+    """See `conduct_folder`."""
     _, plan = read_agreed(folder)
     if (folder / "run").exists():
         raise ConfigError(

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fedcredit.adapters.centre import ENDED, Centre
+from fedcredit.adapters.centre import ENDED, TROUBLE, Centre
 from fedcredit.adapters.studies import Studies, StudyState
+from fedcredit.adapters.system import StandingClock
 from fedcredit.data.schema import write_schema
 from fedcredit.errors import UnreachableError
 from tests.federation.made import NAMES, SCHEMA, plan
@@ -94,10 +95,13 @@ def test_studies_run_one_after_the_other(studies: Studies) -> None:
 
 def test_a_run_that_dies_is_followed_by_another_of_the_same_study(studies: Studies) -> None:
     """After a killed ServerApp, a SuperLink that was started anew, or a restart of all."""
-    state, runs = started(studies), Made()
-    centre = Centre(studies, runs)
+    state, runs, clock = started(studies), Made(), StandingClock()
+    centre = Centre(studies, runs, clock)
     centre.look()
     runs.ended.add(1)
+    centre.look()
+    assert len(runs.begun) == 1, "it takes a breath"
+    clock.wait(1.0)
     centre.look()
     Centre(studies, runs).look()
     assert runs.begun == [state.id] * 3
@@ -105,13 +109,29 @@ def test_a_run_that_dies_is_followed_by_another_of_the_same_study(studies: Studi
 
 
 def test_a_study_whose_runs_all_die_at_once_is_given_up(studies: Studies) -> None:
-    state, runs = started(studies), Made()
-    centre = Centre(studies, runs)
-    for number in range(1, 15):
+    """An outage of minutes is waited out, and another study is not held up by it."""
+    state, runs, clock = started(studies), Made(), StandingClock()
+    centre = Centre(studies, runs, clock)
+    (studies.place(state) / TROUBLE).write_text("no quorum of witnesses\n", "utf-8")
+    for number in range(1, 2000):
         centre.look()
         runs.ended.add(number)
+        clock.wait(1.0)
+        if studies.find(state.id).state == "stopped":
+            break
     assert (studies.find(state.id).state, len(runs.begun)) == ("stopped", 10)
-    assert "again and again" in studies.find(state.id).why
+    assert studies.find(state.id).why == "its runs came to nothing: no quorum of witnesses"
+    assert clock.now() > 500.0
+
+
+def test_a_study_in_trouble_lets_others_run(studies: Studies) -> None:
+    first, runs = started(studies, "one"), Made()
+    centre = Centre(studies, runs, StandingClock())
+    centre.look()
+    second = started(studies, "two")
+    runs.ended.add(1)
+    centre.look()
+    assert runs.begun == [first.id, second.id]
 
 
 def test_a_study_that_stops_by_its_own_rules_says_why(studies: Studies) -> None:

@@ -51,7 +51,7 @@ FAR = "telco"
 DISK = "6m"
 MOST_SDS = 8.0  # that a true total is off by: in 10^5 numbers, one of 10^9 such totals is
 GONE_S = 1.5  # how soon whoever looks after processes starts one again
-STOPPED = re.compile(r"study '.*' stopped in round \d+ of \d+: |stopped by ")
+STOPPED = re.compile(r"study '.*' stopped in round \d+ of \d+: |its runs came to nothing: ")
 
 STUDY = """
 name = "{name}"
@@ -508,3 +508,18 @@ def taken(place: Path, name: str) -> dict[tuple[int, int], str]:
             if sender == name:
                 found[turn] = reply
     return found
+
+
+def aborted(place: Path) -> set[tuple[int, int]]:
+    """Turns of a study that ended without a total."""
+    turns = {
+        (int(one.name[:4]), int(one.name[5:7])) for one in (place / "journal").glob("*.result")
+    }
+    results = {turn: TurnJournal(DiskJournal(place / "journal"), turn).result() for turn in turns}
+    return {turn for turn, one in results.items() if one and not isinstance(one.outcome, Opened)}
+
+
+def answered(place: Path, turn: tuple[int, int]) -> set[str]:
+    """Whose answers came in a turn."""
+    result = TurnJournal(DiskJournal(place / "journal"), turn).result()
+    return set(result.replies) if result else set()
