@@ -103,7 +103,7 @@ class Consortium:
 
     def __exit__(self, *_: object) -> None:
         (self.base / "logs.txt").write_text(self.logs(), "utf-8")
-        self.compose("down", "-v", "-t", "5", check=False)
+        self.compose("down", "-v", "-t", "2", check=False)
 
     def compose(self, *words: str, check: bool = True) -> str:
         """Call podman-compose."""
@@ -177,6 +177,11 @@ class Consortium:
         """Whether a name means anything within a service's container."""
         code = f"from socket import gethostbyname as g; g({host!r})"
         return self.status("exec", self.container(service), "python", "-c", code) == 0
+
+    def ask_database(self, words: str) -> None:
+        """The bank's database people say something to their database."""
+        database = self.container(f"{ON_POSTGRES}-database")
+        self.podman("exec", "-i", database, "psql", "-h", "/tmp", "-d", "bank", given=words)
 
     def audit(self) -> dict[str, object]:
         """Everybody hands a ledger over; the auditor's job looks at them and ends."""
@@ -272,20 +277,20 @@ class Consortium:
             self.write(name, f"{FOLDER}/node.toml", text)
         self._write_policy(name, "")
         join = ["fedcredit", "node", "join", FOLDER, f"{FOLDER}/invite.json"]
-        asking = subprocess.Popen(
+        with subprocess.Popen(
             ["podman", "exec", self.container(name), *join],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-        )
-        assert asking.stdout is not None
-        said = ""
-        while not (found := SIX_WORDS.findall(said)):
-            line = asking.stdout.readline()
-            assert line, said
-            said += line
-        self.call("coordinator", "coordinator", "approve", FOLDER, name, "--words", found[0])
-        assert asking.wait(60) == 0, asking.stdout.read()
+        ) as asking:
+            assert asking.stdout is not None
+            said = ""
+            while not (found := SIX_WORDS.findall(said)):
+                line = asking.stdout.readline()
+                assert line, said
+                said += line
+            self.call("coordinator", "coordinator", "approve", FOLDER, name, "--words", found[0])
+            assert asking.wait(60) == 0, asking.stdout.read()
 
     def _fill_database(self, name: str) -> None:
         """The bank's database people: a table, and a role that may read it and no more."""
@@ -340,6 +345,9 @@ class Consortium:
             self.until(partial(self.there, name, f"{FOLDER}/roster.json"))
             self.call(name, "node", "roster", "sign", FOLDER, "--yes")
         for name in NAMES:
-            show = ("fedcredit", "node", "roster", "show", FOLDER)
-            ask = partial(self.status, "exec", self.container(name), *show)
-            self.until(lambda ask=ask: ask() == 0)
+            self.until(partial(self._counts, name))
+
+    def _counts(self, name: str) -> bool:
+        """Whether the roster counts for an institution."""
+        words = ("fedcredit", "node", "roster", "show", FOLDER)
+        return self.status("exec", self.container(name), *words) == 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -70,7 +71,7 @@ def test_every_service_says_that_it_is_healthy(consortium: Consortium) -> None:
     assert set(consortium.services()) == set(ALL)
     for service in ALL:
         if service != "auditor":
-            consortium.until(lambda service=service: consortium.healthy(service))
+            consortium.until(partial(consortium.healthy, service))
 
 
 def test_nobody_is_root_and_no_root_file_system_can_be_written(consortium: Consortium) -> None:
@@ -99,7 +100,28 @@ def test_the_auditors_job_verifies_every_ledger(
 ) -> None:
     found = consortium.audit()
     assert (found["verdict"], found["problems"]) == ("holds", [])
+    assert isinstance(found["ledgers"], list)
     assert len(found["ledgers"]) == len(NAMES) + 1
+
+
+def test_a_role_that_may_write_is_refused_by_the_node(
+    consortium: Consortium, watched: list[dict[str, object]]
+) -> None:
+    (listed,) = json.loads(consortium.call(ON_POSTGRES, "study", "list", FOLDER, "--json"))[
+        "studies"
+    ]
+    dryrun = (ON_POSTGRES, "study", "dryrun", FOLDER, listed["id"])
+    consortium.call(*dryrun)  # the control
+    consortium.ask_database("grant update on loans to fedcredit")
+    with pytest.raises(AssertionError, match="the role that reads it may change tables"):
+        consortium.call(*dryrun)
+    consortium.ask_database("revoke update on loans from fedcredit")
+    consortium.write(
+        ON_POSTGRES, f"{FOLDER}/keys/dsn", "postgresql://fedcredit:wrong@north-bank-database/bank"
+    )
+    with pytest.raises(AssertionError, match="does not answer, or refuses the role") as refused:
+        consortium.call(*dryrun)
+    assert "wrong" not in str(refused.value)
 
 
 def test_keys_are_files_for_their_owners_eyes(consortium: Consortium) -> None:
@@ -131,7 +153,7 @@ def test_a_node_reaches_its_coordinator_and_witnesses_and_nothing_else(
 
 def test_no_image_holds_what_it_does_not_need(consortium: Consortium) -> None:
     """No pip, no compiler, no torch; the auditor has nothing of ours but the one file."""
-    for service in OURS:
+    for service in {consortium.image(one): one for one in OURS}.values():
         inside = consortium.podman(
             "run", "--rm", "--network=none", "--entrypoint", "sh",
             consortium.image(service), "-c",

@@ -1,0 +1,206 @@
+"""Where a node's records are: files or a database, never both, and secrets for its eyes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Self
+
+import polars as pl
+import pytest
+from adbc_driver_manager.dbapi import DataError as DriverDataError
+from adbc_driver_manager.dbapi import Error as DriverError
+from adbc_driver_manager.dbapi import OperationalError
+
+from fedcredit.adapters.folders import read_node
+from fedcredit.adapters.postgres import postgres_table
+from fedcredit.adapters.sources import open_source
+from fedcredit.data.schema import Schema
+from fedcredit.errors import ConfigError, DataError, FedCreditError, UnreachableError
+from tests.federation.made import SCHEMA
+
+DSN = "postgresql://reader:s3cret@db/bank"
+SALT = bytes(16)
+NODE = """
+institution = "bank"
+
+[data]
+source = "postgres"
+dsn_file = "dsn"
+query_file = "query.sql"
+"""
+ROWS = pl.DataFrame(
+    {
+        "income": [100.0, 2000.0] * 50,
+        "late": [0, 3] * 50,
+        "housing": ["own", "rent"] * 50,
+        "default": [0, 1] * 50,
+    }
+)
+
+
+class Database:
+    """What the driver shows of a database that has one table, and a role with some rights."""
+
+    def __init__(self) -> None:
+        self.rights = {"be superuser": False, "change tables": False}
+        self.rows = ROWS
+        self.statements: list[str] = []
+        self.fails: Mapping[str, DriverError] = {}
+        self.open = 0
+
+    def connect(self, dsn: str) -> Database:
+        if "connect" in self.fails:
+            raise self.fails["connect"]
+        self.open += 1
+        return self
+
+    def close(self) -> None:
+        self.open -= 1
+
+    def cursor(self, *, adbc_stmt_kwargs: Mapping[str, str]) -> Database:
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def execute(self, statement: str) -> None:
+        self.statements.append(statement)
+        for word, problem in self.fails.items():
+            if word in statement:
+                raise problem
+
+    def fetch_arrow(self) -> pl.DataFrame:
+        asked = self.statements[-1]
+        if "pg_roles" in asked:
+            return pl.DataFrame([self.rights])
+        if not asked.startswith("FETCH"):
+            return pl.DataFrame()
+        if asked.startswith("FETCH 0"):
+            return self.rows.clear()
+        given, self.rows = self.rows, self.rows.clear()
+        return given
+
+
+@pytest.fixture
+def database(monkeypatch: pytest.MonkeyPatch) -> Database:
+    made = Database()
+    monkeypatch.setattr("adbc_driver_postgresql.dbapi.connect", made.connect)
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "node.toml").write_text(NODE, "utf-8")
+    (tmp_path / "dsn").write_text(DSN + "\n", "utf-8")
+    (tmp_path / "dsn").chmod(0o600)
+    (tmp_path / "query.sql").write_text("select * from loans;\n", "utf-8")
+    return tmp_path
+
+
+def opened(folder: Path, schema: Schema = SCHEMA) -> int:
+    records = open_source(folder, read_node(folder), schema, SALT)
+    return sum(one.cells.shape[1] for one in records.batches())
+
+
+def test_a_query_gives_the_rows_of_a_table(folder: Path, database: Database) -> None:
+    assert opened(folder) == len(ROWS)
+    assert database.open == 0
+
+
+def test_every_transaction_is_read_only_and_the_role_is_looked_at_before_the_query(
+    folder: Path, database: Database
+) -> None:
+    opened(folder)
+    begins = [at for at, one in enumerate(database.statements) if "READ ONLY" in one]
+    assert len(begins) == 2
+    for at in begins:
+        assert "pg_roles" in database.statements[at + 1]
+        assert database.statements[at + 2].startswith("DECLARE")
+
+
+def test_a_role_that_may_write_is_refused_before_the_query_is_sent(
+    folder: Path, database: Database
+) -> None:
+    database.rights["change tables"] = True
+    with pytest.raises(ConfigError, match="may change tables"):
+        opened(folder)
+    assert not any("loans" in one for one in database.statements)
+    assert database.open == 0
+
+
+@pytest.mark.parametrize(
+    ("word", "problem", "kind", "said"),
+    [
+        ("connect", OperationalError("s3cret", status_code=10), UnreachableError, "not answer"),
+        ("loans", DriverDataError("a value", status_code=5, sqlstate="22012"), DataError, "22012"),
+        ("FETCH 6", OperationalError("gone", status_code=10), UnreachableError, "gone away"),
+    ],
+)
+def test_no_message_of_the_driver_is_passed_on(
+    folder: Path,
+    database: Database,
+    word: str,
+    problem: DriverError,
+    kind: type[FedCreditError],
+    said: str,
+) -> None:
+    database.fails = {word: problem}
+    with pytest.raises(kind, match=said) as found:
+        opened(folder)
+    assert found.value.__cause__ is None
+    assert found.value.__context__ is None
+    assert "s3cret" not in str(found.value)
+    assert database.open == 0
+
+
+def test_a_secret_is_never_shown(database: Database) -> None:
+    assert "s3cret" not in repr(postgres_table(DSN, "select * from loans", "query.sql"))
+
+
+def test_what_is_no_number_and_no_text_is_asked_for_as_text(database: Database) -> None:
+    database.rows = pl.DataFrame({"a": [1.0], "day": [date(2026, 1, 31)]})
+    table = postgres_table(DSN, "select a, day from loans -- all of them", "query.sql")
+    list(table.frames(["day"]))
+    declared = [one for one in database.statements if one.startswith("DECLARE")][-1]
+    assert 'SELECT "day" FROM (SELECT "a", "day"::text FROM (select' in declared
+    assert "-- all of them\n)" in declared, "a comment ends with its line"
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604])
+def test_a_dsn_that_others_may_read_is_refused(folder: Path, database: Database, mode: int) -> None:
+    (folder / "dsn").chmod(mode)
+    with pytest.raises(ConfigError, match="others may read it"):
+        opened(folder)
+
+
+@pytest.mark.parametrize("name", ["dsn", "query.sql"])
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_file_that_is_missing_or_empty_is_named(
+    folder: Path, database: Database, name: str, empty: bool
+) -> None:
+    (folder / name).unlink()
+    if empty:
+        (folder / name).touch(0o600)
+    with pytest.raises(ConfigError, match=name):
+        opened(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('table = "t.csv"\n[data]\nsource = "postgres"\ndsn_file = "a"\nquery_file = "b"', "two"),
+        ("", "or none"),
+        ('[data]\nsource = "postgres"\ndsn_file = "a"', "does not go with"),
+        ('table = "t.csv"\n[data]\nsource = "files"\ndsn_file = "a"\nquery_file = "b"', "go with"),
+        ('[data]\nsource = "postgres"\ndsn = "postgresql://a"', "dsn"),
+    ],
+)
+def test_a_node_has_one_place_of_records(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "node.toml").write_text(f'institution = "bank"\n{text}\n', "utf-8")
+    with pytest.raises(ConfigError, match=said):
+        read_node(tmp_path)
