@@ -104,6 +104,9 @@ class Consortium:
     def __exit__(self, *_: object) -> None:
         (self.base / "logs.txt").write_text(self.logs(), "utf-8")
         self.compose("down", "-v", "-t", "2", check=False)
+        left = self.podman("network", "ls", "--quiet", "--filter", f"name={PROJECT}_").split()
+        if left:  # podman-compose 1.0 leaves them
+            self.podman("network", "rm", *left)
 
     def compose(self, *words: str, check: bool = True) -> str:
         """Call podman-compose."""
