@@ -2,7 +2,7 @@
 
 One study runs at a time; the others wait their turn. A study is Flower's run, but only as
 long as that lasts: if its ServerApp or the SuperLink dies, the same study goes on in another
-run from where its journal stands; it is given up only after a quarter of an hour of runs that
+run from where its journal stands; it is given up only after some minutes of runs that
 came to nothing. What a person decides (start, stop) is read from the
 studies' states, so a command needs no connection to this process.
 """

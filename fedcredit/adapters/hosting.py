@@ -37,6 +37,7 @@ from fedcredit.federation.member import Member
 from fedcredit.federation.plan import StudyPlan
 from fedcredit.federation.terms import Terms, accept
 from fedcredit.ledger.account import Account
+from fedcredit.ledger.entries import Refuse
 from fedcredit.ledger.ledger import Ledger
 from fedcredit.secagg.roster import check_roster
 
@@ -134,7 +135,10 @@ class Host:
             _, plan = read_agreed(place)
             ledger = self._open()
             digest = plan.digest().hex()
-            if (place / _REFUSAL).exists() or not self._acceptable(ledger, plan):
+            if (place / _REFUSAL).exists():
+                return "refused"
+            if not self._acceptable(ledger, plan):
+                ledger.refuse(Refuse(plan=digest, round=0, attempt=0, request=digest, why="policy"))
                 return "refused"
             try:
                 self._propose(ledger, plan, place)

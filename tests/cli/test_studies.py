@@ -144,7 +144,9 @@ def over(centre: Path, state: StudyState) -> Path:
     ]
     (place / PROGRESS).write_text("\n".join(lines) + "\n", "ascii")
     (place / "run").mkdir()
-    (place / "run" / "metrics.json").write_text('{"metrics": {"auc": 0.8}}', "utf-8")
+    (place / "run" / "metrics.json").write_text(
+        '{"metrics": {"auc": 0.8, "auc_se": 0.01}}', "utf-8"
+    )
     studies.move(state, "done")
     return place
 
@@ -164,7 +166,8 @@ def test_a_study_is_watched_to_its_end(centre: Path, capsys: pytest.CaptureFixtu
     assert main(["study", "watch", str(centre), state.id, "--json"]) == 0
     *rounds, last = map(json.loads, capsys.readouterr().out.splitlines())
     assert [one["round"] for one in rounds] == [1, 1, 2]
-    assert last == {"state": "done", "why": "", "auc": 0.8}
+    assert (last["state"], last["auc"]) == ("done", 0.8)
+    assert 0.77 < last["auc_low"] < 0.8 < last["auc_high"] < 0.83
 
 
 def test_a_study_that_was_stopped_is_said_with_a_status(centre: Path) -> None:

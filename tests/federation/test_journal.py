@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -11,15 +11,15 @@ from fedcredit.codec import decode, encode
 from fedcredit.errors import IntegrityError, StudyStopped
 from fedcredit.federation.coordinator import Transport
 from fedcredit.federation.journal import InMemoryJournal, Journal, TurnJournal
-from fedcredit.federation.ledgers import recorder
+from fedcredit.federation.ledgers import policy_of, recorder
 from fedcredit.federation.member import Member
 from fedcredit.federation.messages import Heard
 from fedcredit.federation.plan import StudyPlan
 from fedcredit.federation.simulate import StudyResult, finish, plain_calls, run_study
 from fedcredit.ledger.entries import Charge, Close, Receipt
 from fedcredit.models.released import to_wire
-from fedcredit.units import InstitutionId
-from tests.federation.books import MemoryBook, entries
+from fedcredit.units import InstitutionId, NanoRho
+from tests.federation.books import NOW, WIDE, MemoryBook, entries
 from tests.federation.failing import Crash
 from tests.federation.made import NAMES, learner, parties, plan, roster
 
@@ -76,6 +76,19 @@ def charges(held: Mapping[InstitutionId, Member]) -> int:
         for member in held.values()
         for one in entries(member.institution.book)
     )
+
+
+def coordinators() -> MemoryBook:
+    """A coordinator's ledger, which has no budget."""
+    none = NanoRho(0)
+    caps = replace(
+        WIDE,
+        rho_cap=none,
+        rho_local_cap=none,
+        person_rho_cap=none,
+        person_rho_local_cap=none,
+    )
+    return MemoryBook(role="coordinator", policy=policy_of(caps, NOW))
 
 
 def study() -> StudyPlan:
@@ -142,7 +155,7 @@ def test_a_study_that_is_over_is_read_back_without_asking_anybody() -> None:
 
 
 def test_the_coordinators_ledger_has_each_turn_once_after_a_crash() -> None:
-    held, journal, book = parties(study()), InMemoryJournal(), MemoryBook(role="coordinator")
+    held, journal, book = parties(study()), InMemoryJournal(), coordinators()
     for ask in (Killed(plain_calls(held), 20), plain_calls(held)):
         watch = recorder(book, study())
         running = run_study(study(), learner(), ask, roster(study()), journal)
