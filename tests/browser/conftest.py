@@ -38,8 +38,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewer]:
-    """One Chromium for all tests."""
+    """One Chromium for the tests of a file: another file may start its own."""
     with viewer(tmp_path_factory.mktemp("profile")) as started:
         yield started
