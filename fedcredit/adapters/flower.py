@@ -30,7 +30,6 @@ from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
 from fedcredit.adapters.pauses import Pauses
-from fedcredit.adapters.quick_pulls import hasten_pulls
 from fedcredit.adapters.system import Clock, StandingClock, SystemClock
 from fedcredit.errors import UnreachableError
 from fedcredit.federation.addressed import HELLO, TURN, answer_message
@@ -122,8 +121,12 @@ def server_app(conduct: Conduct, clock: Clock | None = None) -> ServerApp:
 
     @app.main()
     def main(grid: Grid, context: Context) -> None:
+        if not isinstance(grid, LocalGrid):
+            # Not above: a library of flwr's grid opens a socket as soon as it is imported.
+            from fedcredit.adapters.quick_pulls import hasten_pulls  # noqa: PLC0415
+
+            hasten_pulls()
         waiting = clock or SystemClock()
-        hasten_pulls()
         conduct(lambda plan: _Courier(grid, waiting, plan).ask, context.run_config)
 
     return app

@@ -17,6 +17,7 @@ from flwr.superlink.grid import http_grid
 @pytest.fixture(autouse=True)
 def as_it_was() -> Iterator[None]:
     before = vars(http_grid)["pull_objects"]
+    vars(http_grid)["pull_objects"] = inflatable_utils.pull_objects  # other tests change it
     yield
     vars(http_grid)["pull_objects"] = before
 
