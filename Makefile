@@ -53,7 +53,7 @@ tests: $(READY) ## tests and doctests, with branch coverage: 100 % of privacy, 9
 superlink: $(READY) ## a study over a stock Flower SuperLink with stock nodes: some minutes
 	@$(one_thread) $(PY) -m pytest tests/superlink
 
-e2e-local: $(READY) ## a consortium as its people run it, over TLS, one process each: a minute
+e2e-local: $(READY) ## the same as plain processes, as root in network namespaces: a minute
 	@$(one_thread) $(PY) -m pytest tests/consortium/test_consortium.py
 
 chaos: $(READY) ## a consortium that is killed, cut off and full: half an hour, needs root
