@@ -1,8 +1,10 @@
-"""Fetching what several nodes have answered, each on a thread of its own.
+"""Fetching what several nodes have answered, so that none holds up another.
 
 A node can say that its answer is there and never hand it over: whoever fetches it then waits
-for minutes. So no node's answer is fetched in one call with another's. A fetch that hangs is
-left alone, and what it still brings is taken if anybody wants it by then.
+for minutes, and so does whatever came in the same call. Fetching each node's answer in a
+call of its own costs a request a node at every look. So all are fetched together as long as
+that goes well; while a fetch hangs, each node has one of its own, on a thread of its own. What
+a fetch that hung still brings is taken, if anybody wants it by then.
 """
 
 from __future__ import annotations
@@ -16,54 +18,78 @@ from typing import Final, Generic, TypeAlias, TypeVar
 
 import httpx
 
-__all__ = ["Fetch", "Pull", "Pulls", "pull_in_turn"]
+__all__ = ["Fetch", "Pull", "Pulled", "Pulls", "pull_in_turn"]
 
 T = TypeVar("T")
 
+_ALL: Final = 0  # stands for all nodes together; Flower's own numbers of nodes are others
 _MOST_AT_ONCE: Final = 4  # of one node: it may have died and come back, and have a new answer
+_PATIENCE_S: Final = 2.0
+_MORE_S: Final = 0.3  # more for each message: an answer takes some 0.1 s to fetch
 _LOG: Final = logging.getLogger("fedcredit.coordinator")
-_PATIENCE_S: Final = 0.3  # a fetch that finds something or nothing takes some 10 ms
 
 Fetch: TypeAlias = Callable[[Sequence[str]], Iterable[T]]
 """Fetches the answers to some messages, as far as they are there."""
 
 
-Pull: TypeAlias = Callable[[Mapping[str, int]], list[tuple[int, T]]]
-"""Is told which node each message was sent to, and gives the answers that are there and whose
-they are. It raises `httpx.HTTPError` where nobody's answer can be fetched; any other error
-belongs to one node's answer: it is logged by its name, and there is no answer."""
+@dataclass(frozen=True, slots=True)
+class Pulled(Generic[T]):
+    """What a look has brought.
+
+    Attributes:
+        answers: those that were there.
+        hangs: a fetch of several nodes has begun to hang: what they answered may come late,
+            and what they are asked anew, each is heard of by itself.
+    """
+
+    answers: tuple[T, ...]
+    hangs: bool = False
+
+
+Pull: TypeAlias = Callable[[Mapping[str, int]], Pulled[T]]
+"""Is told which node each message was sent to, and looks for the answers. It raises
+`httpx.HTTPError` where nobody's answer can be fetched; any other error belongs to one node's
+answer: it is logged by its name, and there is no answer."""
 
 
 class Pulls(Generic[T]):
-    """A `Pull` with a thread for each node, and a bound on how many it can hold."""
+    """A `Pull` with threads, and a bound on how many a node can hold."""
 
-    def __init__(self, fetch: Fetch[T], patience_s: float = _PATIENCE_S) -> None:
+    def __init__(
+        self, fetch: Fetch[T], patience_s: float = _PATIENCE_S, more_s: float = _MORE_S
+    ) -> None:
         """Set up.
 
         Args:
             fetch: may be called from several threads at once.
             patience_s: how long a call waits for the fetches that it begins.
+            more_s: how much longer for each message.
         """
-        self._fetch, self._patience_s = fetch, patience_s
+        self._fetch, self._patience_s, self._more_s = fetch, patience_s, more_s
         self._changed = Condition()
         self._out: dict[str, int] = {}  # messages that a fetch is under way for, and its number
         self._busy: Counter[int] = Counter()
         self._begun = 0
+        self._apart = False
         self._came: list[_Fetched[T]] = []
 
-    def __call__(self, asked: Mapping[str, int]) -> list[tuple[int, T]]:
+    def __call__(self, asked: Mapping[str, int]) -> Pulled[T]:
         """See `Pull`; one that hangs is waited for in the call that begins it, and no longer."""
         with self._changed:
             before = self._begun
-            for node, names in _by_node(asked).items():
-                fresh = [name for name in names if name not in self._out]
-                if fresh and self._busy[node] < _MOST_AT_ONCE:
-                    self._begin(node, fresh)
-            self._changed.wait_for(
-                lambda: all(number <= before for number in self._out.values()), self._patience_s
+            fresh = {name: node for name, node in asked.items() if name not in self._out}
+            together = not (self._apart or self._out)
+            for node, names in ({_ALL: [*fresh]} if together else _by_node(fresh)).items():
+                if names and self._busy[node] < _MOST_AT_ONCE:
+                    self._begin(node, names)
+            ended = self._changed.wait_for(
+                lambda: all(number <= before for number in self._out.values()),
+                self._patience_s + self._more_s * len(fresh),
             )
             came, self._came = self._came, []
-        return _answers(came)
+            if any(one.node == _ALL and one.problem is not None for one in came):
+                self._apart = True  # whose answer it was is not known; the next one is
+        return Pulled(_answers(came), hangs=together and not ended and len(set(fresh.values())) > 1)
 
     def _begin(self, node: int, names: Sequence[str]) -> None:
         """Begin a fetch."""
@@ -90,8 +116,8 @@ def pull_in_turn(fetch: Fetch[T]) -> Pull[T]:
     Args:
         fetch: see `Pulls`.
     """
-    return lambda asked: _answers(
-        [_fetched(fetch, node, names) for node, names in _by_node(asked).items()]
+    return lambda asked: Pulled(
+        _answers([_fetched(fetch, node, names) for node, names in _by_node(asked).items()])
     )
 
 
@@ -104,14 +130,14 @@ class _Fetched(Generic[T]):
     problem: Exception | None = None
 
 
-def _answers(came: Sequence[_Fetched[T]]) -> list[tuple[int, T]]:
+def _answers(came: Sequence[_Fetched[T]]) -> tuple[T, ...]:
     """What fetches have brought together."""
     for one in came:
         if isinstance(one.problem, httpx.HTTPError):
             raise one.problem
         if one.problem is not None:
             _LOG.warning("a node's answer cannot be read: %s", type(one.problem).__name__)
-    return [(one.node, answer) for one in came for answer in one.answers]
+    return tuple(answer for one in came for answer in one.answers)
 
 
 def _by_node(asked: Mapping[str, int]) -> dict[int, list[str]]:

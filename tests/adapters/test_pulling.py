@@ -10,7 +10,7 @@ from threading import Event, Lock
 import httpx
 import pytest
 
-from fedcredit.adapters.pulling import Pull, Pulls, pull_in_turn
+from fedcredit.adapters.pulling import Pull, Pulled, Pulls, pull_in_turn
 
 ASKED = {"a": 1, "b": 2, "c": 3}
 LONG_S = 20.0
@@ -63,24 +63,30 @@ def way(request: pytest.FixtureRequest) -> Callable[..., Pull[str]]:
     return found
 
 
-def test_each_nodes_answers_are_fetched_in_a_call_of_their_own(
-    way: Callable[..., Pull[str]],
-) -> None:
+def test_what_all_have_answered_is_fetched_in_one_call() -> None:
     nodes = Nodes()
-    came = way(nodes.fetch)({"a": 1, "b": 2, "again": 1})
-    assert sorted(came) == [(1, "A"), (1, "AGAIN"), (2, "B")]
-    assert sorted(nodes.calls) == [("a", "again"), ("b",)]
+    pull = Pulls(nodes.fetch)
+    for _ in range(3):
+        assert sorted(pull(ASKED).answers) == ["A", "B", "C"]
+    assert nodes.calls == [("a", "b", "c")] * 3
 
 
 def test_a_node_that_hangs_keeps_no_other_waiting_and_its_answer_comes_later() -> None:
     with Nodes("b").open() as nodes:
-        pull = Pulls(nodes.fetch, patience_s=0.05)
-        found = [pull(ASKED) for _ in range(3)]
-        assert [("b",)] == [one for one in nodes.calls if "b" in one], "it is asked for once"
-        assert {name for came in found for _, name in came} == {"A", "C"}
+        pull = Pulls(nodes.fetch, 0.05, 0.0)
+        assert pull(ASKED) == Pulled((), hangs=True)
+        again = {f"{name} again": node for name, node in ASKED.items()}
+        nodes.hanging.add("b again")
+        found = pull(again)
+        assert not found.hangs, "it is said once"
+        assert sorted(found.answers) == ["A AGAIN", "C AGAIN"]
+        assert pull(again).answers, "and again"
+        assert sum("b again" in one for one in nodes.calls) == 1, "it is asked for once"
         nodes.go.set()
         until(lambda: nodes.under_way == 0)
-        assert (2, "B") in pull({})
+        assert set(pull({}).answers) >= {"A", "B", "C", "B AGAIN"}
+        assert sorted(pull(ASKED).answers) == ["A", "B", "C"]
+        assert nodes.calls[-1] == ("a", "b", "c"), "together again"
 
 
 def test_the_way_without_threads_is_late_for_all() -> None:
@@ -94,24 +100,30 @@ def test_the_way_without_threads_is_late_for_all() -> None:
             finished.set()
             return []
 
-        Pulls(lambda _: look(), patience_s=0.3)({"all": 0})
+        Pulls(lambda _: look(), 0.3, 0.0)({"all": 1})
         assert not finished.is_set()
         assert ("c",) not in nodes.calls
 
 
+def test_in_turn_each_node_has_a_call_of_its_own() -> None:
+    nodes = Nodes()
+    assert pull_in_turn(nodes.fetch)({"a": 1, "b": 2, "c": 1}) == Pulled(("A", "C", "B"))
+    assert nodes.calls == [("a", "c"), ("b",)]
+
+
 def test_one_node_can_hold_a_few_threads_and_no_more() -> None:
     with Nodes(*(f"m{k}" for k in range(20))).open() as nodes:
-        pull = Pulls(nodes.fetch, patience_s=0.01)
+        pull = Pulls(nodes.fetch, 0.01, 0.0)
         for k in range(20):
             pull({f"m{k}": 1})
-        assert nodes.most == 4
-        assert pull({"other": 2}) or pull({"other": 2}), "another node has threads of its own"
+        assert nodes.most == 5, "one for all, and four of its own"
+        until(lambda: pull({"other": 2}).answers == ("OTHER",))
 
 
 def test_a_node_that_has_come_back_is_heard_while_its_old_answer_hangs() -> None:
     with Nodes("old").open() as nodes:
-        pull = Pulls(nodes.fetch, patience_s=0.05)
-        assert pull({"old": 1}) == []
+        pull = Pulls(nodes.fetch, 0.05, 0.0)
+        assert pull({"old": 1}) == Pulled(()), "alone, it holds up nobody"
         pull({"old": 1, "new": 1})
         until(lambda: ("new",) in nodes.calls)
 
@@ -122,7 +134,9 @@ def test_an_answer_that_cannot_be_read_is_its_nodes_alone(
     """It is logged by the error's name: its text is the node's."""
     nodes = Nodes()
     nodes.problems["b"] = ValueError("income of Zebedee")
-    assert sorted(way(nodes.fetch)(ASKED)) == [(1, "A"), (3, "C")]
+    pull = way(nodes.fetch)
+    pull(ASKED)
+    assert sorted(pull(ASKED).answers) == ["A", "C"]
     assert "ValueError" in caplog.text
     assert "Zebedee" not in caplog.text
 

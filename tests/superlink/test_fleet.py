@@ -13,9 +13,8 @@ import sys
 import threading
 import time
 from ast import literal_eval
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from flwr.proto.fleet_pb2 import PushMessagesRequest
@@ -81,7 +80,7 @@ def test_a_node_that_dies_in_the_middle_of_an_answer_holds_up_no_other(
     """Its answer's head is there and the parts never come: the SuperLink has them waited for."""
     call, turn = Session._call, threading.Event()
 
-    def dying(self: Session, send: Any, request: Any) -> Any:
+    def dying(self: Session, send: Callable[[object], object], request: object) -> object:
         if threading.current_thread().name == "telco":
             if isinstance(request, PushMessagesRequest):
                 kind = request.messages_list[0].metadata.message_type
