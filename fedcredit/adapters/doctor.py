@@ -13,6 +13,7 @@ from fedcredit.adapters.coordinator_folder import AUTHORITY, read_register, read
 from fedcredit.adapters.finding import Finding, of_error
 from fedcredit.adapters.holdings import contract_of, records
 from fedcredit.adapters.joining import read_place
+from fedcredit.adapters.left import read_left
 from fedcredit.adapters.memory import memory, read_memory
 from fedcredit.adapters.pki import WARN_DAYS, days_left, read_certificate
 from fedcredit.adapters.policies import (
@@ -93,6 +94,11 @@ def _node(folder: Path, around: Surroundings) -> list[Finding]:
     """An institution's."""
     authority, member = folder / "keys/authority.pem", folder / "keys/member.pem"
     found, urls = list[Finding](), list[str]()
+    if left := read_left(folder):
+        what, do = f"the node has left the consortium, at {left.at}", "to come back, join anew"
+        if not left.told:
+            what, do = f"{what}; its coordinator does not know", f"fedcredit node leave {folder}"
+        found.append(Finding(check="left", ok=left.told, what=what, do=do))
     try:
         way = Way(url=read_place(folder).url, authority=authority.read_text("ascii"), member=member)
     except (FedCreditError, OSError, UnicodeDecodeError):
