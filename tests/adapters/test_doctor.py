@@ -20,6 +20,7 @@ from fedcredit.adapters import premises
 from fedcredit.adapters.doctor import Surroundings, examine
 from fedcredit.adapters.finding import Finding, exit_status
 from fedcredit.adapters.front import SuperLinkPlace
+from fedcredit.adapters.left import Left, write_left
 from fedcredit.adapters.system import StandingClock, utc_moment
 from fedcredit.adapters.way import system_resolve
 from fedcredit.adapters.witness import WitnessServer
@@ -112,14 +113,28 @@ def test_a_coordinator_whose_members_must_renew_is_told(consortium: Consortium, 
     found_centre(consortium.folder)
     looked = faults(examine(consortium.folder, around(ahead=timedelta(days=340))))
     assert "bank in 2" in looked["members"]
-    assert "ends in 2" in looked["certificate"]
+    assert ", in 2" in looked["certificate"]
 
 
 def test_a_certificate_that_ends_soon_or_has_ended_is_named(node: Path) -> None:
     soon = faults(examine(node, around(ahead=timedelta(days=340))))
-    assert "ends in 24 days" in soon["certificate"]
+    assert ", in 24 days" in soon["certificate"]
     over = faults(examine(node, around(ahead=timedelta(days=400))))
     assert "has ended" in over["certificate"]
+
+
+def test_a_certificates_end_is_said_while_it_is_far(node: Path) -> None:
+    (said,) = [one.what for one in examine(node, around()) if one.check == "certificate"]
+    assert f"ends on {utc_moment() + timedelta(days=365):%Y-%m-%d}, in 364 days" in said
+
+
+def test_a_node_that_has_left_is_named_and_is_a_fault_while_nobody_knows(node: Path) -> None:
+    write_left(node, Left(at="2026-11-25T12:00:00Z", reason="", told=False))
+    assert "its coordinator does not know" in faults(examine(node, around()))["left"]
+    write_left(node, Left(at="2026-11-25T12:00:00Z", reason="", told=True))
+    looked = examine(node, around())
+    assert "left" not in faults(looked)
+    assert "at 2026-11-25T12:00:00Z" in next(one.what for one in looked if one.check == "left")
 
 
 def test_a_certificate_of_another_authority_is_named(node: Path, tmp_path: Path) -> None:
