@@ -18,6 +18,7 @@ from typing import Self
 import numpy as np
 
 BIN = Path(sys.executable).parent
+ROOT = Path(__file__).resolve().parents[2]
 SIX_WORDS = re.compile(r"^ +((?:[a-z]+ ){5}[a-z]+)$", re.MULTILINE)
 NAMES = ("bank", "shop", "telco")
 
@@ -141,6 +142,10 @@ class Consortium:
             os.killpg(process.pid, signal.SIGKILL)
             return process.wait()
 
+    def exit_status(self, name: str) -> int:
+        """Of a process that ends by itself."""
+        return self._running.pop(name).wait(60)
+
     def call(self, *words: str, timeout: float = 120.0, check: bool = True) -> str:
         done = subprocess.run(
             [*self.inside(self._whose(words)), str(BIN / "fedcredit"), *words],
@@ -201,7 +206,12 @@ class Consortium:
         return found
 
     def _environment(self) -> dict[str, str]:
-        return {"HOME": str(self.base), "PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
+        return {
+            "HOME": str(self.base),
+            "OMP_NUM_THREADS": "1",
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),  # this checkout, whichever is installed
+        }
 
     def _seen(self, name: str) -> list[str]:
         """Some are run for machines to look at."""
