@@ -41,7 +41,7 @@ class Precision:
 
 _PRECISIONS: Final = {
     torch.float32: Precision(2**24, 17, 2**6, 1.5 * 2**23, 2**-7, 1 + 2**-10),
-    torch.float64: Precision(2**53, 46, 2**20, 1.5 * 2**52, 2**-26, 1 + 2**-30),
+    torch.float64: Precision(2**53, 48, 2**23, 1.5 * 2**52, 2**-26, 1 + 2**-30),
 }
 WIDEST: Final = 4096
 """Most inputs or outputs of a layer: n squares lose at most n 2^-24 of their float32 sum."""
