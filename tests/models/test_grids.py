@@ -25,7 +25,7 @@ def test_parts_added_in_two_pieces_are_the_whole_sum_rounded_once(
     """In Python's integers, and to the nearest step, halves upwards."""
     pieces = [grid.split(part) for part in parts]
 
-    found = grid.join(sum(whole for whole, _ in pieces), sum(rest for _, rest in pieces))
+    found = grid.join(*np.sum(pieces, axis=0, dtype=np.int64))
 
     step = 1 << grid.shift
     exact = [sum(int(part[at]) for part in parts) for at in range(3)]
@@ -39,7 +39,7 @@ def test_a_total_beyond_64_bits_of_the_fine_grid_is_still_right(
     grid = Grid(grid.steps, max(grid.shift, 8))
     pieces = [grid.split(np.array([low])) for _ in range(count)]
 
-    found = grid.join(sum(whole for whole, _ in pieces), sum(rest for _, rest in pieces))
+    found = grid.join(*np.sum(pieces, axis=0, dtype=np.int64))
 
     step = 1 << grid.shift
     assert found.tolist() == [(2 * low * count + step) // (2 * step)]

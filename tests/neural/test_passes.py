@@ -13,7 +13,7 @@ from fedcredit.errors import PrivacyError
 from fedcredit.measures import passes
 from fedcredit.measures.passes import Part, Slope, parts_of, sum_stack
 from fedcredit.measures.persample import clipped_sum, reach, tabled
-from fedcredit.measures.stacks import ACTIVATIONS, CellEmbedding, read_stack
+from fedcredit.measures.stacks import ACTIVATIONS, CellEmbedding, Stack, read_stack
 from fedcredit.models.grids import Grid, sensitivity_squared
 from fedcredit.units import Ints
 from tests.neural.modules import BAD_NUMBERS, LOUD, Case, by_opacus, cases, clipped, rows_of, slope
@@ -187,9 +187,9 @@ def test_a_build_that_clips_after_the_sum_is_caught() -> None:
         rows = clipped(rows_of(case).sum(axis=0, keepdims=True), LOUD)
         return np.rint(rows[0] * (EXACT / LOUD)).astype(np.int64)
 
-    module = nn.Sequential(nn.Linear(2, 1, bias=False))
-    with torch.no_grad():
-        module[0].weight.zero_()
+    layer = nn.Linear(2, 1, bias=False)
+    nn.init.zeros_(layer.weight)
+    module = nn.Sequential(layer)
     inputs = torch.tensor([[9.0, 0.0], [-20.0, 0.0]])
     case = Case(module, inputs, torch.ones(2))
 
@@ -205,7 +205,7 @@ def test_a_build_in_which_places_differ_is_refused_and_would_be_caught(
     """Dithered by place, integers of the records behind the one that goes would change."""
     honest = passes._round
 
-    def planted(activation: torch.Tensor, stack: passes.Stack) -> torch.Tensor:
+    def planted(activation: torch.Tensor, stack: Stack) -> torch.Tensor:
         places = torch.arange(len(activation), dtype=activation.dtype)[:, None]
         return honest(activation.add_(torch.frac(places * 0.618) / 64), stack)
 

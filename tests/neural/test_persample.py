@@ -62,6 +62,7 @@ class Counting(Own):
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__(inner)
+        self.seen: torch.Tensor
         self.register_buffer("seen", torch.zeros(()))
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -106,7 +107,7 @@ def other_cases(draw: st.DrawFn, dtype: torch.dtype = torch.float64) -> Case:
     n = len(case.labels)
     module, inputs = hooked(), torch.randn(n, 5)
     if draw(st.booleans()):
-        module = nn.Sequential(nn.Embedding(7, 3), nn.Flatten(), *hooked(6))
+        module = nn.Sequential(nn.Embedding(7, 3), nn.Flatten(), hooked(6))
         inputs = torch.randint(0, 7, (n, 2))
     inputs = inputs.to(dtype) if inputs.is_floating_point() else inputs
     return Case(module.to(dtype), inputs, case.labels, case.weights)
@@ -263,7 +264,10 @@ def test_a_record_whose_gradient_is_no_number_counts_as_zero(
         (nn.Embedding(4, 4, scale_grad_by_freq=True), "counts how often they are used"),
         (nn.LSTM(4, 4), "LSTM"),
     ],
-    ids=lambda part: type(part).__name__,
+    ids=[
+        *("BatchNorm1d", "SyncBatchNorm", "InstanceNorm1d", "Dropout", "AlphaDropout", "RReLU"),
+        *("Embedding of a norm", "Embedding that counts", "LSTM"),
+    ],
 )
 def test_what_cannot_be_clipped_record_by_record_is_refused_by_name(
     part: nn.Module, says: str
