@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from fedcredit.errors import PrivacyError
 from fedcredit.models.grids import Grid, fine_grid, sensitivity_squared
+from fedcredit.units import Ints
 
 GRIDS = st.builds(Grid, st.integers(1, 1 << 20), st.integers(0, 26))
 ENTRIES = st.integers(-(2**50), 2**50)
@@ -25,7 +26,8 @@ def test_parts_added_in_two_pieces_are_the_whole_sum_rounded_once(
     """In Python's integers, and to the nearest step, halves upwards."""
     pieces = [grid.split(part) for part in parts]
 
-    found = grid.join(*np.sum(pieces, axis=0, dtype=np.int64))
+    both: Ints = np.sum(pieces, axis=0, dtype=np.int64)
+    found = grid.join(both[0], both[1])
 
     step = 1 << grid.shift
     exact = [sum(int(part[at]) for part in parts) for at in range(3)]
@@ -39,7 +41,8 @@ def test_a_total_beyond_64_bits_of_the_fine_grid_is_still_right(
     grid = Grid(grid.steps, max(grid.shift, 8))
     pieces = [grid.split(np.array([low])) for _ in range(count)]
 
-    found = grid.join(*np.sum(pieces, axis=0, dtype=np.int64))
+    both: Ints = np.sum(pieces, axis=0, dtype=np.int64)
+    found = grid.join(both[0], both[1])
 
     step = 1 << grid.shift
     assert found.tolist() == [(2 * low * count + step) // (2 * step)]
