@@ -13,7 +13,7 @@ from fedcredit.errors import PrivacyError
 from fedcredit.measures import passes
 from fedcredit.measures.passes import Part, Slope, parts_of, sum_stack
 from fedcredit.measures.persample import clipped_sum, reach, tabled
-from fedcredit.measures.stacks import ACTIVATIONS, CellEmbedding, Stack, read_stack
+from fedcredit.measures.stacks import ACTIVATIONS, CellEmbedding, Precision, read_stack
 from fedcredit.models.grids import Grid, sensitivity_squared
 from fedcredit.units import Ints
 from tests.neural.modules import BAD_NUMBERS, LOUD, Case, by_opacus, cases, clipped, rows_of, slope
@@ -160,7 +160,7 @@ def test_a_build_whose_norm_forgets_the_bias_is_caught(monkeypatch: pytest.Monke
 
     def planted(self: passes._Passes, *given: object) -> None:
         honest(self, *given)  # type: ignore[arg-type]
-        self.ones.zero_()
+        self.ones = [0.0] * len(self.ones)
 
     monkeypatch.setattr(passes._Passes, "__init__", planted)
 
@@ -205,9 +205,11 @@ def test_a_build_in_which_places_differ_is_refused_and_would_be_caught(
     """Dithered by place, integers of the records behind the one that goes would change."""
     honest = passes._round
 
-    def planted(activation: torch.Tensor, stack: Stack) -> torch.Tensor:
+    def planted(
+        activation: torch.Tensor, precision: Precision, far: torch.Tensor | None = None
+    ) -> torch.Tensor:
         places = torch.arange(len(activation), dtype=activation.dtype)[:, None]
-        return honest(activation.add_(torch.frac(places * 0.618) / 64), stack)
+        return honest(activation.add_(torch.frac(places * 0.618) / 64), precision, far)
 
     monkeypatch.setattr(passes, "_round", planted)
     with pytest.raises(PrivacyError, match="place in a batch"):
