@@ -18,14 +18,14 @@ def test_the_parts_add_up_to_the_score(kind: str, seed: int) -> None:
     """Base points, one row a variable and the trees: rounded, they are the score that is given."""
     model, applicant = released(kind, seed), cells(20, seed)[:, -1:]
     parts = breakdown(model, applicant)
-    total = parts.base_points + sum(row.points for row in parts.rows) + parts.trees
+    total = parts.base_points + sum(row.points for row in parts.rows) + parts.joint_points
     exact = float(model.scale.exact(model.model.log_odds(applicant))[0])
     assert total == pytest.approx(exact, abs=1e-9)
     given_score = model.scores(applicant)
     assert parts.score == given_score.score[0]
     assert parts.pd == given_score.pd[0]
     assert parts.tier == TIERS[given_score.tier[0]].name
-    assert (parts.trees == 0) == (kind != "boosting")
+    assert (parts.joint_points == 0) == (kind != "boosting")
 
 
 def test_one_applicant_at_a_time() -> None:

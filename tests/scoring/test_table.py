@@ -40,7 +40,7 @@ def test_what_trees_add_lies_within_the_stated_range() -> None:
     assert isinstance(made, Boosted)
     table = points_table(made, SCHEMA, STANDARD_SCALE)
     added = STANDARD_SCALE.factor * (made.log_odds(cells(500)) - made.additive.log_odds(cells(500)))
-    assert table.trees_lowest - 1e-9 <= added.min() < added.max() <= table.trees_highest + 1e-9
+    assert table.joint_lowest - 1e-9 <= added.min() < added.max() <= table.joint_highest + 1e-9
     assert "2 trees" in table.note
     assert points_table(made.additive, SCHEMA, STANDARD_SCALE).rows == table.rows
 
