@@ -26,7 +26,8 @@ from fedcredit.units import Bytes8, Floats
 
 __all__ = ["BY_ORDER", "BY_WOE", "StandIn", "bin_score", "draw_standins", "moments_query"]
 
-BY_WOE, BY_ORDER = 0, 1
+BY_WOE = 0
+BY_ORDER = 1
 RECORDS_PER_CLASS = 4_000
 MOST_SCORE = 4.0
 HERMITE_TERMS = 12

@@ -273,7 +273,8 @@ def _note(model: Model, lowest: float, highest: float) -> str:
     if isinstance(model, Network):
         return (
             f"{noisy} The rows are the scorecard that the model started from; its network of "
-            f"{model.head.size} units reads several variables at once and adds {between}"
+            f"{model.head.size} units reads several variables at once and adds {between} It keeps "
+            + ("every declared direction." if model.monotone else "no declared direction.")
         )
     if isinstance(model, Boosted) and model.leaf_values.size:
         return (
