@@ -14,6 +14,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final
 
 import numpy as np
@@ -23,8 +24,9 @@ from opacus.validators import ModuleValidator
 from torch import nn
 
 from fedcredit.errors import PrivacyError
-from fedcredit.measures.stacks import CellEmbedding, Part, Slope, parts_of, read_stack, sum_stack
-from fedcredit.models.grids import fine_grid
+from fedcredit.measures.passes import Part, Slope, parts_of, places_are_alike, sum_stack
+from fedcredit.measures.stacks import CellEmbedding, read_stack
+from fedcredit.models.grids import Grid, fine_grid
 from fedcredit.privacy.sums import clip_rows
 from fedcredit.units import Ints
 
@@ -32,7 +34,11 @@ __all__ = ["Table", "bounded_slope", "clipped_sum", "reach", "refuse", "tabled"]
 
 _MOST_CELLS: Final = 1 << 24  # entries of the rows of one micro-batch: 128 MiB
 _MOST_BATCH: Final = 256
-_ROW_BITS: Final = 22  # of the radius of a row that is formed
+_ROW_BITS: Final = 26  # of the radius of a row that is formed
+_PUBLIC_STEPS: Final = 1 << 12  # of the grid on which a public record is tried out
+
+_Rows = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+"""From inputs to logits and their gradients, one row a record."""
 
 _MIXING: Final = (
     nn.modules.batchnorm._BatchNorm,  # noqa: SLF001 - the class that all of them share
@@ -78,9 +84,11 @@ def tabled(
         weights: of the records, shape ``(n,)``; they act before the clip.
 
     Raises:
-        PrivacyError: the module is refused (see `refuse`), or shapes or devices do not fit.
+        PrivacyError: the module is refused (see `refuse`) or its state or a record's place
+            changes what it gives, or shapes or devices do not fit.
     """
     refuse(module)
+    _check_products()
     given = [inputs, labels, *([] if weights is None else [weights])]
     if inputs.ndim < 2 or any(tuple(part.shape) != (len(inputs),) for part in given[1:]):
         raise PrivacyError(
@@ -96,6 +104,7 @@ def tabled(
         )
     stack = read_stack(module)
     size = stack.chunk if stack is not None else _micro_batch(module)
+    _try_out(module, size, inputs)
     like = (first.dtype, first.device, size, stack is not None)
     return Table(like, tuple(parts_of(stack, size, inputs.detach(), labels, weights)))
 
@@ -115,8 +124,8 @@ def clipped_sum(module: nn.Module, table: Table, slope: Slope, *, clip: float, s
         slope: derivative of the loss in the logit, of (logits, labels), each of shape
             ``(m,)``. It must take record by record; it is called on batches of a fixed size,
             filled up with zeros.
-        clip: norm of a record's gradient, > 0. It is brought to at most 1 - 2^-8 of that where
-            the module is a stack of float32, so that rounding rarely has to be undone.
+        clip: norm of a record's gradient, > 0. A longer one is brought to 1 - 2^-7 of that
+            where the module is a stack of float32, so that rounding rarely has to be undone.
         steps: the integer norm that ``clip`` is on the released grid, 1 to 2^20.
 
     Returns:
@@ -142,9 +151,10 @@ def clipped_sum(module: nn.Module, table: Table, slope: Slope, *, clip: float, s
         )
     with torch.autocast(first.device.type, enabled=False):
         if stack is not None:
-            grid = fine_grid(steps, stack.finest)
+            grid = fine_grid(steps, stack.precision.finest)
             return sum_stack(stack, table.parts, slope, clip, grid)
-        return _sum_rows(module, table.parts, slope, clip, steps)
+        grid = fine_grid(steps, min(_ROW_BITS, (61 - _count(module).bit_length()) // 2))
+        return _sum_rows(module, table.parts, slope, clip, grid)
 
 
 def reach(module: nn.Module) -> int:
@@ -219,12 +229,46 @@ def bounded_slope(logits: torch.Tensor, bad: torch.Tensor) -> torch.Tensor:
 
 def _check_products() -> None:
     """Refuse settings under which a product of small whole numbers is not exact."""
-    backends = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
-    rough = [b for b in backends if b.fp32_precision not in {"none", "ieee"}]
+    how = attrgetter("matmul.fp32_precision")  # not all of these are known to type checkers
+    backends = (torch.backends.cuda, torch.backends.mkldnn)
+    rough = [backend for backend in backends if how(backend) not in {"none", "ieee"}]
     if rough or torch.get_float32_matmul_precision() != "highest":
         raise PrivacyError(
             "matrix products of float32 are set to be less exact than float32",
             remedy='call torch.set_float32_matmul_precision("highest")',
+        )
+
+
+def _try_out(module: nn.Module, size: int, inputs: torch.Tensor) -> None:
+    """Pass a public record through a module, before any other.
+
+    Raises:
+        PrivacyError: the module rewrote a buffer, or the record's gradient depends on its
+            place in a batch: then removing one record could move those of others.
+    """
+    shape, stack = inputs.shape[1:], read_stack(module)
+    record = torch.zeros(shape, dtype=inputs.dtype, device=inputs.device)
+    if record.is_floating_point():
+        numbers = torch.arange(record.numel(), dtype=inputs.dtype, device=inputs.device)
+        record = torch.sin(numbers.square() + 1.0).view(shape)
+    if stack is not None:
+        alike = places_are_alike(stack, record, fine_grid(_PUBLIC_STEPS, stack.precision.finest))
+    else:
+        tried = copy.deepcopy(module)
+        with torch.no_grad():
+            tried(record[None])
+        for (name, before), after in zip(module.named_buffers(), tried.buffers(), strict=True):
+            if not torch.equal(before, after):
+                raise PrivacyError(
+                    f"{type(module).__name__} rewrites its buffer {name!r}",
+                    remedy="make its output a function of parameters and one record",
+                )
+        _, rows = _rows_of(module)(record.expand(size, *shape).clone())
+        alike = bool((rows == rows[:1]).all())
+    if not alike:
+        raise PrivacyError(
+            "a record's gradient depends on its place in a batch",
+            remedy="use layers that treat all rows alike, or another build of torch",
         )
 
 
@@ -239,13 +283,11 @@ def _count(module: nn.Module) -> int:
 
 
 def _sum_rows(
-    module: nn.Module, parts: Iterable[Part], slope: Slope, clip: float, steps: int
+    module: nn.Module, parts: Iterable[Part], slope: Slope, clip: float, grid: Grid
 ) -> Ints:
     """Form the rows of a few records at a time, clip and round each, and sum exactly."""
-    count = _count(module)
-    grid = fine_grid(steps, min(_ROW_BITS, (61 - count.bit_length()) // 2))
-    total = np.zeros((2, count), dtype=np.int64)
-    of_logits = _by_hooks(module) if _keeps_apart(module) else _one_by_one(module)
+    total = np.zeros((2, _count(module)), dtype=np.int64)
+    of_logits = _rows_of(module)
     for part in parts:
         logits, of_logit = of_logits(part.inputs)
         steep = slope(logits, part.labels)
@@ -257,6 +299,11 @@ def _sum_rows(
         fine = clip_rows(rows, clip_norm=float(grid.radius), grid=1.0)
         total += np.stack(grid.split(fine.sum(axis=0)))
     return grid.join(total[0], total[1])
+
+
+def _rows_of(module: nn.Module) -> _Rows:
+    """How a module's rows are made."""
+    return _by_hooks(module) if _keeps_apart(module) else _one_by_one(module)
 
 
 def _keeps_apart(module: nn.Module) -> bool:
@@ -271,7 +318,7 @@ def _keeps_apart(module: nn.Module) -> bool:
     )
 
 
-def _by_hooks(module: nn.Module) -> Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
+def _by_hooks(module: nn.Module) -> _Rows:
     """Logits, and their gradients record by record, by Opacus' hooks."""
     hooked = GradSampleModule(copy.deepcopy(module), loss_reduction="sum")
 
@@ -279,7 +326,7 @@ def _by_hooks(module: nn.Module) -> Callable[[torch.Tensor], tuple[torch.Tensor,
         with torch.enable_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that inputs need no gradient: they are data
             logits = _one_each(hooked(inputs), len(inputs))
-            logits.sum().backward()
+            torch.autograd.backward(logits.sum())
         rows = [p.grad_sample.flatten(1) for p in hooked.parameters()]
         hooked.zero_grad()
         return logits.detach(), torch.cat(rows, dim=1)
@@ -287,16 +334,15 @@ def _by_hooks(module: nn.Module) -> Callable[[torch.Tensor], tuple[torch.Tensor,
     return of_logits
 
 
-def _one_by_one(module: nn.Module) -> Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
+def _one_by_one(module: nn.Module) -> _Rows:
     """Logits, and their gradients, with each record alone in a batch of one."""
-    parameters = {name: p.detach() for name, p in module.named_parameters()}
-    buffers = dict(module.named_buffers())
+    alone = copy.deepcopy(module)
+    parameters = {name: p.detach() for name, p in alone.named_parameters()}
+    buffers = dict(alone.named_buffers())
 
     def logit(at: dict[str, torch.Tensor], record: torch.Tensor) -> torch.Tensor:
         kept = {name: buffer.clone() for name, buffer in buffers.items()}
-        found = torch.func.functional_call(module, (at, kept), (record[None],))
-        if any(not torch.equal(kept[name], buffer) for name, buffer in buffers.items()):
-            raise PrivacyError("the module", remedy="")
+        found = torch.func.functional_call(alone, (at, kept), (record[None],))
         return _one_each(found, 1)[0]
 
     def of_logits(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -72,26 +72,21 @@ class Network:
         """What the network adds to the scorecard's log-odds, shape ``(n,)``, by bins ``(F, n)``."""
         total = np.empty(bins.shape[1])
         for some, units in self._passes(bins):
-            total[some] = (units @ self.head)[: some.stop - some.start]
+            total[some] = (units * self.head[:, None]).sum(axis=0)[: some.stop - some.start]
         return total + self.shift
 
     def units(self, bins: Bytes8) -> Floats:
         """The hidden units of records, shape ``(n, units)``."""
         out = np.empty((bins.shape[1], self.biases.size))
         for some, units in self._passes(bins):
-            out[some] = units[: some.stop - some.start]
+            out[some] = units[:, : some.stop - some.start].T
         return out
 
     def range(self) -> tuple[float, float]:
         """Least and most that `added` could be, were every bin met with every other."""
-        tables = [
-            vectors @ part.T
-            for vectors, part in zip(
-                self.vectors, np.split(self.weights, len(self.vectors), axis=1), strict=True
-            )
-        ]
-        lowest = self.head * np.tanh(self.biases + sum(table.min(axis=0) for table in tables))
-        highest = self.head * np.tanh(self.biases + sum(table.max(axis=0) for table in tables))
+        tables = self._tables()
+        lowest = self.head * np.tanh(self.biases + sum(table.min(axis=1) for table in tables))
+        highest = self.head * np.tanh(self.biases + sum(table.max(axis=1) for table in tables))
         least, most = np.minimum(lowest, highest).sum(), np.maximum(lowest, highest).sum()
         return float(least) + self.shift, float(most) + self.shift
 
@@ -99,14 +94,25 @@ class Network:
         """The same network with another head, shape ``(units + 1,)``; its last is the shift."""
         return replace(self, head=head[:-1], shift=float(head[-1]))
 
-    def _passes(self, bins: Bytes8) -> Iterator[tuple[slice, Floats]]:
-        """Hidden units, so many records at a time, filled up so that every product is alike.
+    def _tables(self) -> list[Floats]:
+        """What each bin of a feature adds to every unit before it bends, ``(units, bins)``."""
+        parts = np.split(self.weights, len(self.vectors), axis=1)
+        return [part @ own.T for part, own in zip(parts, self.vectors, strict=True)]
 
-        Products of other shapes may round otherwise.
+    def _passes(self, bins: Bytes8) -> Iterator[tuple[slice, Floats]]:
+        """Hidden units, shape ``(units, 1024)``, so many records at a time.
+
+        A record's numbers must not depend on its neighbours, to the last bit. Products of
+        matrices may round otherwise in another shape or place, so what a bin adds is looked
+        up and added, feature by feature, in passes of one size.
         """
+        tables = [(np.flatnonzero(table.any(axis=1)), table) for table in self._tables()]
+        tables = [(read, np.ascontiguousarray(table[read])) for read, table in tables]
         for start in range(0, bins.shape[1], _PASS):
             some = slice(start, min(start + _PASS, bins.shape[1]))
-            inputs = np.zeros((_PASS, self.weights.shape[1]))
-            parts = [v[column[some]] for v, column in zip(self.vectors, bins, strict=True)]
-            inputs[: some.stop - start] = np.concatenate(parts, axis=1)
-            yield some, np.tanh(inputs @ self.weights.T + self.biases)
+            units = np.repeat(self.biases[:, None], _PASS, axis=1)
+            for (read, table), of_record in zip(tables, bins, strict=True):
+                column = np.zeros(_PASS, dtype=np.intp)
+                column[: some.stop - start] = of_record[some]
+                units[read] += np.take(table, column, axis=1)
+            yield some, np.tanh(units, out=units)
