@@ -26,6 +26,7 @@ from fedcredit.cli.enrol import coordinator, node_init, node_join, node_renew
 from fedcredit.cli.ledger import ledger
 from fedcredit.cli.node import node
 from fedcredit.cli.page import coordinator_page
+from fedcredit.cli.personal import node_personal
 from fedcredit.cli.running import (
     coordinator_roster,
     coordinator_run,
@@ -66,6 +67,7 @@ node.command("init")(node_init)
 node.command("join")(node_join)
 node.command("renew")(node_renew)
 node.command("run")(node_run)
+node.command("personal")(node_personal)
 node.command("status")(node_status)
 node.command("pause")(node_pause)
 node.command("resume")(node_resume)

@@ -81,7 +81,8 @@ class _Scoring:
         network = draw_network(
             inner.binned, inner.model(), inner.by_order, rng, monotone=self.monotone
         )
-        signs = _signs(network, inner.binned.signs) if self.monotone else (0,) * network.head.size
+        kept = (np.array(inner.binned.signs) != 0) & self.monotone
+        signs = tuple(map(int, network.reads(kept)))
         return _Heading(noise, network, inner.by_order, signs, ())
 
     def model(self) -> Model:
@@ -115,9 +116,3 @@ class _Heading:
         if self.noise:
             raise unfinished("a model")
         return self.network
-
-
-def _signs(network: Network, directions: tuple[int, ...]) -> tuple[int, ...]:
-    """1 for every unit that reads a feature with a declared direction."""
-    read = np.abs(network.weights).reshape(network.head.size, len(directions), -1).sum(axis=2) > 0
-    return tuple(int(one) for one in (read & (np.array(directions) != 0)).any(axis=1))

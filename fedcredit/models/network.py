@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fedcredit.models.bins import Scorecard, bins_of
-from fedcredit.units import Bytes8, Floats
+from fedcredit.units import Bytes8, Flags, Floats
 
 __all__ = ["MOST_UNITS", "MOST_WIDTH", "Network"]
 
@@ -89,6 +89,11 @@ class Network:
         highest = self.head * np.tanh(self.biases + sum(table.max(axis=1) for table in tables))
         least, most = np.minimum(lowest, highest).sum(), np.maximum(lowest, highest).sum()
         return float(least) + self.shift, float(most) + self.shift
+
+    def reads(self, features: Flags) -> Flags:
+        """Which units read any of the features that are set, shape ``(units,)``."""
+        columns = np.repeat(features, self.width)
+        return np.asarray(self.weights[:, columns].any(axis=1), dtype=np.bool_)
 
     def with_head(self, head: Floats) -> Network:
         """The same network with another head, shape ``(units + 1,)``; its last is the shift."""

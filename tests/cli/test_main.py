@@ -150,6 +150,7 @@ def test_the_commands_of_the_main_job_are_there() -> None:
         ["node", "join"],
         ["node", "renew"],
         ["node", "run"],
+        ["node", "personal"],
         ["node", "status"],
         ["node", "pause"],
         ["node", "resume"],
