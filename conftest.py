@@ -9,3 +9,5 @@ _ON_TORCH = ("network", "passes", "persample", "stacks")
 collect_ignore = (
     [] if find_spec("torch") else [f"fedcredit/measures/{name}.py" for name in _ON_TORCH]
 )
+if not find_spec("onnx"):
+    collect_ignore.append("fedcredit/scoring/onnx_graph.py")

@@ -145,6 +145,7 @@ def test_the_commands_of_the_main_job_are_there() -> None:
         ["data", "synthesize"],
         ["data", "check"],
         ["data", "draft"],
+        ["model", "export"],
         ["node", "keys"],
         ["node", "init"],
         ["node", "join"],
