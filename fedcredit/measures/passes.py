@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fedcredit.measures.stacks import Stack
+from fedcredit.measures.stacks import Precision, Stack, activate, deactivate
 from fedcredit.models.grids import Grid
 from fedcredit.units import Ints
 
@@ -48,7 +48,7 @@ class Part:
     Attributes:
         inputs: shape ``(size, d)``; rows of the vectors where a stack looks them up.
         rounded: the inputs on the grid of activations, if a stack takes them in so.
-        sizes: squared norms of ``rounded``.
+        sizes: squared norms of ``rounded``, and of the 1 beside it where there is a bias.
         labels: shape ``(size,)``.
         weights: shape ``(size,)``, or None for 1 each.
         count: records among them.
@@ -78,8 +78,10 @@ def parts_of(
         if stack is not None and stack.embedding is not None:
             x = stack.embedding.rows(x)
         elif stack is not None:
-            rounded = _round(x.clone(), stack)
+            rounded = _round(x.clone(), stack.precision)
             sizes = rounded.square().sum(1)
+            if _bias_of(stack.linear[0]) is not None:
+                sizes += float(stack.precision.unit) ** 2
         yield Part(x, rounded, sizes, y, w, len(labels[some]))
 
 
@@ -137,67 +139,67 @@ class _Passes:
         block = min(stack.chunk, 1 << (self.precision.exact // grid.radius).bit_length() - 1)
         self.blocks = (stack.chunk // block, block)
         self.buffers: dict[tuple[str, int], torch.Tensor] = {}
-        # Squared norms: of what flows back, of what came in; and of the 1 beside an input.
         self.looked_up = 0 if embedding is None else 1
-        self.norms = self._new(self.looked_up + len(self.weights), stack.chunk)
-        self.sizes = torch.ones_like(self.norms)
+        # Squared norms of what flows back; the squared norm of the 1 beside what came in.
+        self.norms = list(self._new(self.looked_up + len(self.weights), stack.chunk))
         one = float(self.precision.unit) ** 2
-        ones = [0.0] * self.looked_up + [0.0 if bias is None else one for bias in self.biases]
-        self.ones = torch.tensor(ones, dtype=self.dtype, device=self.device)[:, None]
+        self.ones = [0.0 if bias is None else one for bias in self.biases]
+        self.far = first.new_full((), self.precision.magic)
         self.aim = grid.radius * (1 - self.precision.room)
         self.limit = float(grid.radius) ** 2 / self.precision.sure
         self.most_scale = grid.radius / clip / self.precision.unit
-        # Totals: of blocks, in few bits, and in two parts on the grid.
-        self.of_weights = sum(weight.numel() for weight in self.weights)
-        count = self.of_weights + sum(b.numel() for b in self.biases if b is not None)
-        self.products = self._new(self.blocks[0], count)
-        self.short = torch.zeros(count, dtype=torch.int32, device=self.device)
-        self.long = torch.zeros((2, count), dtype=torch.int64, device=self.device)
-        cells = (2, 0, 0) if embedding is None else (2, *embedding.weight.shape)
-        self.cells = torch.zeros(cells, dtype=torch.int64, device=self.device)
+        # Sums of blocks lie one behind the other: each layer's weights, then all biases.
+        blocks, sizes = self.blocks[0], [weight.numel() for weight in self.weights]
+        widths = [0 if bias is None else len(bias) for bias in self.biases]
+        self.products = self._new(blocks * (sum(sizes) + sum(widths)))
+        *pieces, of_biases = torch.split(
+            self.products, [blocks * size for size in (*sizes, sum(widths))]
+        )
+        self.of_biases = of_biases.view(blocks, -1)
+        self.outs = [
+            (weights.view(blocks, *weight.shape), biases)
+            for weights, weight, biases in zip(
+                pieces, self.weights, torch.split(self.of_biases, widths, dim=1), strict=True
+            )
+        ]
         # While the totals of float32 blocks fit 31 bits they are added in so many.
         short = self.dtype == torch.float32
-        self.most = 2**31 // (self.precision.exact * self.blocks[0]) if short else 0
+        few = torch.int32 if short else torch.int64
+        self.whole = torch.empty_like(self.products, dtype=few)
+        self.short = torch.zeros_like(self.products, dtype=few)
+        self.most = 2**31 // self.precision.exact - 1 if short else 1
         self.passes = 0
+        looked_up = [] if embedding is None else [embedding.weight.numel()]
+        self.long = [np.zeros((2, size), np.int64) for size in (*looked_up, *sizes, sum(widths))]
 
     def add(self, part: Part, slope: Slope) -> None:
         """Add the rows of a part's records."""
         steps, came_in = self.factors(part, slope)
         if self.stack.embedding is not None:
             looked_up = steps[0].view(-1, self.stack.embedding.width).to(torch.int64)
-            by_cell = torch.zeros_like(self.cells[0])
-            self._keep(self.cells, by_cell.index_add_(0, part.inputs.flatten(), looked_up)[None])
-        at, bias_at = 0, self.of_weights
-        for step, activation, weight, bias in zip(
-            steps[self.looked_up :], came_in, self.weights, self.biases, strict=True
+            by_cell = torch.zeros_like(self.stack.embedding.weight, dtype=torch.int64)
+            self._keep(0, by_cell.index_add_(0, part.inputs.flatten(), looked_up).flatten())
+        for step, activation, (weights, biases) in zip(
+            steps[self.looked_up :], came_in, self.outs, strict=True
         ):
             left, right = step.view(*self.blocks, -1), activation.view(*self.blocks, -1)
-            out = self.products[:, at : at + weight.numel()].view(-1, *weight.shape)
-            torch.bmm(left.mT, right, out=out)
-            at += weight.numel()
-            if bias is not None:
-                torch.sum(left, 1, out=self.products[:, bias_at : bias_at + len(bias)])
-                bias_at += len(bias)
-        self.products[:, self.of_weights :].mul_(self.precision.unit)
-        if not self.most:
-            self._keep(self.long, self.products.to(torch.int64))
-            return
-        self.short += self.products.to(torch.int32).sum(0, dtype=torch.int32)
+            torch.bmm(left.mT, right, out=weights)
+            if biases.shape[1]:
+                torch.sum(left, 1, out=biases)
+        self.of_biases.mul_(self.precision.unit)
+        self.short.add_(self.whole.copy_(self.products))
         self.passes += 1
         if self.passes % self.most == 0:
             self._flush()
 
     def total(self) -> Ints:
-        """The sum on the released grid."""
+        """The sum on the released grid, in the order of the module's parameters."""
         self._flush()
-        flat, at, bias_at = [self.cells.flatten(1)], 0, self.of_weights
-        for weight, bias in zip(self.weights, self.biases, strict=True):
-            flat.append(self.long[:, at : at + weight.numel()])
-            at += weight.numel()
-            if bias is not None:
-                flat.append(self.long[:, bias_at : bias_at + len(bias)])
-                bias_at += len(bias)
-        both = np.asarray(torch.cat(flat, dim=1).cpu().numpy(), dtype=np.int64)
+        ordered, at = self.long[: self.looked_up], 0
+        for total, (_, biases) in zip(self.long[self.looked_up :], self.outs, strict=False):
+            ordered += [total, self.long[-1][:, at : at + biases.shape[1]]]
+            at += biases.shape[1]
+        both = np.concatenate(ordered, axis=1)
         return self.grid.join(both[0], both[1])
 
     def factors(self, part: Part, slope: Slope) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
@@ -217,17 +219,17 @@ class _Passes:
         if part.count < len(steep):
             steep = torch.where(torch.arange(len(steep), device=self.device) < part.count, steep, 0)
         deltas = self._backward(activations, steep)
-        came_in = self._came_in(activations, part)
+        came_in, sizes = self._came_in(activations, part)
 
-        squared = self._squared(deltas)
+        squared = self._squared(deltas, sizes)
         scale = squared.rsqrt_().mul_(self.aim).clamp_(max=self.most_scale)[:, None]
         # The slope's own answer may be a part of the table, so it is not written to.
         steps = [*(delta.mul_(scale) for delta in deltas[:-1]), deltas[-1] * scale]
         for step in steps:
             step.round_()
-        found = self._squared(steps)
-        if not bool((found <= self.limit).all()):
-            self._bring_in(steps, came_in, found)
+        found = self._squared(steps, sizes)
+        if not float(found.amax()) <= self.limit:  # as for the largest, so if one is no number
+            self._bring_in(steps, came_in, sizes, found)
         return steps, came_in
 
     def _forward(self, inputs: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
@@ -239,7 +241,7 @@ class _Passes:
                 torch.mm(activations[-1], weight.T, out=out)
             else:
                 torch.addmm(bias, activations[-1], weight.T, out=out)
-            _activate(self.stack.between[at], out)
+            activate(self.stack.between[at], out)
             activations.append(out)
         logits, bias = torch.mv(activations[-1], self.weights[-1][0]), self.biases[-1]
         return activations, logits if bias is None else logits.add_(bias)
@@ -249,7 +251,7 @@ class _Passes:
         deltas = [steep[:, None]]
         for at in range(len(self.weights) - 1, 0, -1):
             deltas.append(self._through(at, deltas[-1]))
-            _deactivate(self.stack.between[at - 1], deltas[-1], activations[at])
+            deactivate(self.stack.between[at - 1], deltas[-1], activations[at])
         if self.looked_up:  # in the unit of the other rows, which an input of 1 multiplies
             deltas.append(self._through(0, deltas[-1]).mul_(self.precision.unit))
         return deltas[::-1]
@@ -261,29 +263,37 @@ class _Passes:
         product = torch.mul if len(weight) == 1 else torch.mm
         return product(delta, weight, out=out)
 
-    def _came_in(self, activations: list[torch.Tensor], part: Part) -> list[torch.Tensor]:
-        """Integers of what came into each layer; their squared norms are kept beside."""
-        came_in = []
+    def _came_in(
+        self, activations: list[torch.Tensor], part: Part
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Integers of what came into each layer, and squared norms of them with their 1."""
+        came_in, sizes = [], []
         for at, activation in enumerate(activations):
-            sizes = self.sizes[self.looked_up + at]
             if at == 0 and part.rounded is not None and part.sizes is not None:
                 came_in.append(part.rounded)
-                sizes.copy_(part.sizes)
+                sizes.append(part.sizes)
             else:  # nothing else needs the activation any more
-                came_in.append(_round(activation, self.stack))
-                _norms(activation, sizes)
-                sizes.square_()
-        self.sizes.add_(self.ones)
-        return came_in
+                came_in.append(_round(activation, self.precision, self.far))
+                size = self._buffer("size", at, 1)[:, 0]
+                sizes.append(_squares(activation, size).add_(self.ones[at]))
+        return came_in, sizes
 
-    def _squared(self, deltas: list[torch.Tensor]) -> torch.Tensor:
+    def _squared(self, deltas: list[torch.Tensor], sizes: list[torch.Tensor]) -> torch.Tensor:
         """Squared norm of every record's row, from those of its factors."""
         for delta, norms in zip(deltas, self.norms, strict=True):
-            _norms(delta, norms)
-        return self.norms.square_().mul_(self.sizes).sum(0)
+            _squares(delta, norms)
+        layers = self.norms[self.looked_up :]
+        total = layers[0] * sizes[0]
+        for norms, size in zip(layers[1:], sizes[1:], strict=True):
+            total.addcmul_(norms, size)
+        return total.add_(self.norms[0]) if self.looked_up else total
 
     def _bring_in(
-        self, steps: list[torch.Tensor], came_in: list[torch.Tensor], found: torch.Tensor
+        self,
+        steps: list[torch.Tensor],
+        came_in: list[torch.Tensor],
+        sizes: list[torch.Tensor],
+        found: torch.Tensor,
     ) -> None:
         """Bring rows that rounding pushed out of the radius back in; what is no number is zero.
 
@@ -293,8 +303,9 @@ class _Passes:
         outside = torch.nonzero(~(found <= self.limit))[:, 0]
         shrink = self.aim / found[outside].sqrt()
         shrunk = [(step[outside] * shrink[:, None]).trunc_() for step in steps]
-        again = torch.stack([part.square().sum(1) for part in shrunk])
-        lost = ~(again.mul_(self.sizes[:, outside]).sum(0) <= self.limit)
+        again = [part.square().sum(1) for part in shrunk]
+        beside = [torch.ones_like(shrink)] * self.looked_up + [size[outside] for size in sizes]
+        lost = ~(sum(map(torch.mul, again, beside), torch.zeros_like(shrink)) <= self.limit)
         for step, part in zip(steps, shrunk, strict=True):
             part[lost] = 0.0
             step[outside] = part
@@ -303,14 +314,20 @@ class _Passes:
             for activation in came_in:
                 activation[outside[lost]] = 0.0
 
-    def _keep(self, total: torch.Tensor, blocks: torch.Tensor) -> None:
-        """Add exact sums of blocks, shape ``(blocks, *shape)``, to a total, in two parts."""
-        total[0] += (blocks >> self.grid.shift).sum(0)
-        total[1] += (blocks & ((1 << self.grid.shift) - 1)).sum(0)
+    def _keep(self, at: int, exact: torch.Tensor) -> None:
+        """Add an exact sum to a total, in its two parts on the grid."""
+        whole, rest = self.grid.split(exact.cpu().numpy())
+        self.long[at][0] += whole
+        self.long[at][1] += rest
 
     def _flush(self) -> None:
         """Move what was added in few bits to the total."""
-        self._keep(self.long, self.short[None].to(torch.int64))
+        blocks, begun = self.blocks[0], 0
+        for at, total in enumerate(self.long[self.looked_up :], start=self.looked_up):
+            ended = begun + blocks * total.shape[1]
+            few = self.short[begun:ended].view(blocks, total.shape[1])
+            self._keep(at, few.sum(0, dtype=torch.int64))
+            begun = ended
         self.short.zero_()
 
     def _buffer(self, name: str, at: int, width: int) -> torch.Tensor:
@@ -345,47 +362,17 @@ def _bias_of(layer: nn.Linear) -> torch.Tensor | None:
     return _aligned(biases[0]) if biases else None
 
 
-def _round(activation: torch.Tensor, stack: Stack) -> torch.Tensor:
+def _round(
+    activation: torch.Tensor, precision: Precision, far: torch.Tensor | None = None
+) -> torch.Tensor:
     """Bring activations to their grid, as whole steps, in place."""
-    precision = stack.precision
-    far = torch.tensor(precision.magic, dtype=activation.dtype, device=activation.device)
+    if far is None:
+        far = activation.new_full((), precision.magic)
     return torch.add(far, activation, alpha=precision.unit, out=activation).sub_(precision.magic)
 
 
-def _norms(part: torch.Tensor, out: torch.Tensor) -> None:
-    """Norm of every row."""
+def _squares(part: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    """Squared norm of every row."""
     if part.shape[1] == 1:
-        torch.abs(part[:, 0], out=out)
-    else:
-        torch.linalg.vector_norm(part, dim=1, out=out)
-
-
-def _activate(between: nn.Module, out: torch.Tensor) -> None:
-    """Apply an activation in place."""
-    match between:
-        case nn.ReLU():
-            out.clamp_(min=0.0)
-        case nn.Tanh():
-            out.tanh_()
-        case nn.Sigmoid():
-            out.sigmoid_()
-        case nn.Softplus():
-            out.copy_(nn.functional.softplus(out, between.beta, between.threshold))
-        case _:
-            pass
-
-
-def _deactivate(between: nn.Module, delta: torch.Tensor, out: torch.Tensor) -> None:
-    """Multiply by the slope of an activation, which its output tells, in place."""
-    aten = torch.ops.aten
-    match between:
-        case nn.ReLU():
-            aten.threshold_backward.grad_input(delta, out, 0.0, grad_input=delta)
-        case nn.Tanh():
-            aten.tanh_backward.grad_input(delta, out, grad_input=delta)
-        case nn.Sigmoid():
-            aten.sigmoid_backward.grad_input(delta, out, grad_input=delta)
-        case nn.Softplus():
-            delta.mul_(-torch.expm1(-between.beta * out))
-        case _:
-            pass
+        return torch.square(part[:, 0], out=out)
+    return torch.linalg.vector_norm(part, dim=1, out=out).square_()

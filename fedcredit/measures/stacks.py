@@ -14,7 +14,16 @@ from typing import Final
 import torch
 from torch import nn
 
-__all__ = ["ACTIVATIONS", "WIDEST", "CellEmbedding", "Precision", "Stack", "read_stack"]
+__all__ = [
+    "ACTIVATIONS",
+    "WIDEST",
+    "CellEmbedding",
+    "Precision",
+    "Stack",
+    "activate",
+    "deactivate",
+    "read_stack",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +50,7 @@ class Precision:
 
 _PRECISIONS: Final = {
     torch.float32: Precision(2**24, 17, 2**6, 1.5 * 2**23, 2**-7, 1 + 2**-10),
-    torch.float64: Precision(2**53, 46, 2**20, 1.5 * 2**52, 2**-26, 1 + 2**-30),
+    torch.float64: Precision(2**53, 48, 2**23, 1.5 * 2**52, 2**-26, 1 + 2**-30),
 }
 WIDEST: Final = 4096
 """Most inputs or outputs of a layer: n squares lose at most n 2^-24 of their float32 sum."""
@@ -140,6 +149,37 @@ def read_stack(module: nn.Module) -> Stack | None:
         return None
     stack = Stack(embedding, tuple(linear), tuple(between))
     return stack if _can_be_passed(stack) else None
+
+
+def activate(between: nn.Module, out: torch.Tensor) -> None:
+    """Apply one of `ACTIVATIONS` in place."""
+    match between:
+        case nn.ReLU():
+            out.clamp_(min=0.0)
+        case nn.Tanh():
+            out.tanh_()
+        case nn.Sigmoid():
+            out.sigmoid_()
+        case nn.Softplus():
+            out.copy_(nn.functional.softplus(out, between.beta, between.threshold))
+        case _:
+            pass
+
+
+def deactivate(between: nn.Module, delta: torch.Tensor, out: torch.Tensor) -> None:
+    """Multiply by the slope of an activation, which its output tells, in place."""
+    aten = torch.ops.aten
+    match between:
+        case nn.ReLU():
+            aten.threshold_backward.grad_input(delta, out, 0.0, grad_input=delta)
+        case nn.Tanh():
+            aten.tanh_backward.grad_input(delta, out, grad_input=delta)
+        case nn.Sigmoid():
+            aten.sigmoid_backward.grad_input(delta, out, grad_input=delta)
+        case nn.Softplus():
+            delta.mul_(-torch.expm1(-between.beta * out))
+        case _:
+            pass
 
 
 def _can_be_passed(stack: Stack) -> bool:

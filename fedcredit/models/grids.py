@@ -96,7 +96,7 @@ def sensitivity_squared(reach: int, steps: int) -> int:
         PrivacyError: an argument is out of range.
 
     >>> sensitivity_squared(1, 1), sensitivity_squared(7_489, 4_096)
-    (4, 17493645)
+    (4, 17493633)
     """
     whole("reach", reach, low=1, high=MOST_REACH)
     whole("steps", steps, low=1, high=MOST_STEPS)
