@@ -6,19 +6,22 @@ sum is exact integers, on a graphics processor where there is one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
 from torch import nn
 
 from fedcredit.data.records import Batch
-from fedcredit.measures.persample import bounded_slope, clipped_sum, tabled
-from fedcredit.measures.stacks import CellEmbedding
+from fedcredit.errors import LocalError
+from fedcredit.measures.passes import Part, parts_of, sum_stack
+from fedcredit.measures.persample import bounded_slope, tabled
+from fedcredit.measures.stacks import CellEmbedding, read_stack
 from fedcredit.models.bins import bins_of
+from fedcredit.models.grids import fine_grid
 from fedcredit.models.network import Network
 from fedcredit.models.network_gradient import NetworkGradient
-from fedcredit.units import Floats, Ints
+from fedcredit.units import Bytes8, Floats, Ints
 
 __all__ = ["module_of", "sum_network"]
 
@@ -26,22 +29,43 @@ __all__ = ["module_of", "sum_network"]
 def sum_network(batches: Iterable[Batch], query: NetworkGradient) -> Ints:
     """Sum the clipped gradients of the records, in integer steps.
 
+    Batches are passed through as they come: memory does not grow with the table.
+
     Returns:
         Shape ``(query.dim,)``, in the order that the question states.
+
+    Raises:
+        PrivacyError: torch is set, or built, so that a record's sum could depend on others.
     """
     network, device = query.network, _device()
     module = module_of(network, query.learned).to(device)
-    inputs, labels = [], []
-    for batch in batches:
-        bins = bins_of(network.scorecard.bins, batch.cells)
-        rows = network.units(bins).astype(np.float32) if query.learned == "head" else bins.T
-        inputs.append(torch.from_numpy(np.ascontiguousarray(rows)))
-        base = network.scorecard.log_odds(batch.cells)
-        labels.append(torch.from_numpy(base + 1j * batch.bad))
-    if not inputs:
-        return np.zeros(query.dim, dtype=np.int64)
-    table = tabled(module, torch.cat(inputs).to(device), torch.cat(labels).to(device))
-    return clipped_sum(module, table, _slope, clip=query.clip, steps=query.steps)
+    stack = read_stack(module)
+    if stack is None:  # pragma: no cover - `module_of` makes nothing else
+        raise LocalError("the network is no stack", remedy="report this as a fault of ours")
+    # Refuses what `clipped_sum` refuses, before a record is read.
+    tabled(
+        module,
+        _inputs(query, np.zeros((len(network.vectors), 0), np.uint8)).to(device),
+        torch.zeros(0, device=device),
+    )
+
+    def parts() -> Iterator[Part]:
+        for batch in batches:
+            inputs = _inputs(query, bins_of(network.scorecard.bins, batch.cells)).to(device)
+            base = network.scorecard.log_odds(batch.cells)
+            labels = torch.from_numpy(base + 1j * batch.bad).to(device)
+            yield from parts_of(stack, stack.chunk, inputs, labels, None)
+
+    grid = fine_grid(query.steps, stack.precision.finest)
+    with torch.autocast(device.type, enabled=False):
+        return sum_stack(stack, parts(), _slope, query.clip, grid)
+
+
+def _inputs(query: NetworkGradient, bins: Bytes8) -> torch.Tensor:
+    """What the module takes of records: hidden units where the head is learned, else bins."""
+    head = query.learned == "head"
+    rows = query.network.units(bins).astype(np.float32) if head else bins.T
+    return torch.from_numpy(np.ascontiguousarray(rows))
 
 
 def module_of(network: Network, learned: str) -> nn.Module:

@@ -15,7 +15,7 @@ from fedcredit.errors import PeerError
 from fedcredit.learners.registry import learner_named
 from fedcredit.measures.measure import measure
 from fedcredit.measures.network import module_of
-from fedcredit.measures.persample import bounded_slope, reach
+from fedcredit.measures.persample import bounded_slope, clipped_sum, reach, tabled
 from fedcredit.models.bins import bins_of
 from fedcredit.models.network import Network
 from fedcredit.models.network_gradient import NetworkGradient
@@ -203,6 +203,28 @@ def test_the_question_states_how_far_a_record_reaches_in_the_module(seed: int) -
 
         assert query.reach == reach(module)
         assert query.dim == sum(p.numel() for p in module.parameters())
+
+
+@pytest.mark.parametrize("learned", ["head", "all"])
+def test_the_sum_is_that_of_clipped_sum_over_one_table(learned: str) -> None:
+    """Batches as they come or all records at once: the same integers."""
+    records = table(1, 5000)
+    query = NetworkGradient(query_of("neural", records, 1).network, learned, 1.0, 4096)
+    batch = whole(some(records, ~whole(records).held_out))
+    bins = bins_of(query.network.scorecard.bins, batch.cells)
+    units = torch.from_numpy(query.network.units(bins).astype(np.float32))
+    inputs = units if learned == "head" else torch.from_numpy(bins.T.copy())
+    base = torch.from_numpy(query.network.scorecard.log_odds(batch.cells)).float()
+    bad = torch.from_numpy(batch.bad)
+    module = module_of(query.network, learned)
+
+    def slope(logits: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        return bounded_slope(logits + base[places], bad[places])
+
+    held = tabled(module, inputs, torch.arange(len(bad)))
+    at_once = clipped_sum(module, held, slope, clip=query.clip, steps=query.steps)
+
+    assert measure(records, query).value.tolist() == at_once.tolist()
 
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
