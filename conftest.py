@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-_ON_TORCH = ("network", "passes", "persample", "stacks")
+_ON_TORCH = ("network", "parts", "passes", "persample", "stacks")
 
 collect_ignore = (
     [] if find_spec("torch") else [f"fedcredit/measures/{name}.py" for name in _ON_TORCH]

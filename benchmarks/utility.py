@@ -349,10 +349,10 @@ def one_split(
 def baselines(data: Data, train: Ints, test: Ints, seed: int) -> Iterator[tuple[str, str, float]]:
     """What others do, at epsilon 1: see benchmarks/fedavg_dp.py."""
     others = import_module("fedavg_dp")  # needs torch, Opacus and Flower
-    rows = one_hot(data).astype(np.float32)
-    yield MLP, "eps1", float(others.plain_dp_mlp(rows, data.bad, train, test, seed))
+    rows = one_hot(data)
+    yield MLP, "eps1", float(others.plain_dp_mlp(rows, data.bad, train, test, 1.0, seed))
     parts = shares(data, train, "iid", seed)
-    for name, auc in others.fedavg_rows(rows, data.bad, parts, test, seed):
+    for name, auc in others.fedavg_rows(rows, data.bad, parts, test, 1.0, seed):
         yield str(name), "eps1", float(auc)
 
 

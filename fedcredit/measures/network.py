@@ -14,7 +14,8 @@ from torch import nn
 
 from fedcredit.data.records import Batch
 from fedcredit.errors import LocalError
-from fedcredit.measures.passes import Part, parts_of, sum_stack
+from fedcredit.measures.parts import Part, parts_of
+from fedcredit.measures.passes import sum_stack
 from fedcredit.measures.persample import bounded_slope, tabled
 from fedcredit.measures.stacks import CellEmbedding, read_stack
 from fedcredit.models.bins import bins_of

@@ -22,70 +22,30 @@ Source: book-keeping of norms, Bu et al. (2023), arXiv 2210.00038, section 3.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 import numpy as np
 import torch
-from torch import nn
 
-from fedcredit.measures.stacks import Precision, Stack, activate, deactivate
+from fedcredit.measures.parts import ALIGNED, Part, parts_of
+from fedcredit.measures.stacks import Stack, activate, bias_of, deactivate, on_grid
 from fedcredit.models.grids import Grid
 from fedcredit.units import Ints
 
-__all__ = ["Part", "Slope", "parts_of", "places_are_alike", "sum_stack"]
+__all__ = ["Passes", "Slope", "places_are_alike", "sum_stack"]
 
 Slope: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
-_ALIGNED: Final = 64  # bytes
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Part:
-    """Records of one pass: tensors of one fixed size, filled up with zeros.
-
-    Attributes:
-        inputs: shape ``(size, d)``; rows of the vectors where a stack looks them up.
-        rounded: the inputs on the grid of activations, if a stack takes them in so.
-        sizes: squared norms of ``rounded``, and of the 1 beside it where there is a bias.
-        labels: shape ``(size,)``.
-        weights: shape ``(size,)``, or None for 1 each.
-        count: records among them.
-    """
-
-    inputs: torch.Tensor
-    rounded: torch.Tensor | None
-    sizes: torch.Tensor | None
-    labels: torch.Tensor
-    weights: torch.Tensor | None
-    count: int
-
-
-def parts_of(
-    stack: Stack | None,
-    size: int,
-    inputs: torch.Tensor,
-    labels: torch.Tensor,
-    weights: torch.Tensor | None,
-) -> Iterator[Part]:
-    """Cut a table into parts, and round what goes into a stack: once for all rounds."""
-    for at in range(0, len(labels), size):
-        some = slice(at, at + size)
-        x, y = _padded(inputs[some], size), _padded(labels[some], size)
-        w = None if weights is None else _padded(weights[some], size)
-        rounded = sizes = None
-        if stack is not None and stack.embedding is not None:
-            x = stack.embedding.rows(x)
-        elif stack is not None:
-            rounded = _round(x.clone(), stack.precision)
-            sizes = rounded.square().sum(1)
-            if _bias_of(stack.linear[0]) is not None:
-                sizes += float(stack.precision.unit) ** 2
-        yield Part(x, rounded, sizes, y, w, len(labels[some]))
-
-
-def sum_stack(stack: Stack, parts: Iterable[Part], slope: Slope, clip: float, grid: Grid) -> Ints:
+def sum_stack(
+    stack: Stack,
+    parts: Iterable[Part],
+    slope: Slope,
+    clip: float,
+    grid: Grid,
+    rooms: dict[Grid, Passes] | None = None,
+) -> Ints:
     """Sum the clipped integer rows of a table.
 
     Args:
@@ -94,15 +54,20 @@ def sum_stack(stack: Stack, parts: Iterable[Part], slope: Slope, clip: float, gr
         slope: see `persample.clipped_sum`.
         clip: norm of a record's gradient.
         grid: its fine radius is the integer norm of ``clip``.
+        rooms: where buffers are left for the next sum of a stack of the same shape.
 
     Returns:
         Shape ``(P,)``, released steps, in the order of the module's parameters.
     """
-    by_hand = _Passes(stack, clip, grid)
+    rooms = {} if rooms is None else rooms
+    by_hand = rooms.pop(grid, None) or Passes(stack, grid)  # no two sums have one room
     with torch.no_grad():
+        by_hand.begin(stack, clip)
         for part in parts:
             by_hand.add(part, slope)
-    return by_hand.total()
+        total = by_hand.total()
+    rooms[grid] = by_hand
+    return total
 
 
 def places_are_alike(stack: Stack, record: torch.Tensor, grid: Grid) -> bool:
@@ -116,50 +81,47 @@ def places_are_alike(stack: Stack, record: torch.Tensor, grid: Grid) -> bool:
     inputs = record.expand(stack.chunk, -1).clone()
     labels = torch.zeros(stack.chunk, dtype=torch.int64, device=record.device)
     (part,) = parts_of(stack, stack.chunk, inputs, labels, None)
-    by_hand = _Passes(stack, 1.0, grid)
+    by_hand = Passes(stack, grid)
     with torch.no_grad():
+        by_hand.begin(stack, 1.0)
         steps, came_in = by_hand.factors(part, lambda logits, _: torch.cos(logits))
     return all(bool((rows == rows[:1]).all()) for rows in (*steps, *came_in))
 
 
-class _Passes:
+class Passes:
     """Passes through a stack, and the exact total so far.
 
     What belongs to layers is kept side by side, the weights of all of them and then the
     biases, so that a pass takes few and long operations.
     """
 
-    def __init__(self, stack: Stack, clip: float, grid: Grid) -> None:
-        """Set up buffers that every pass uses again."""
-        self.stack, self.grid, self.precision = stack, grid, stack.precision
+    def __init__(self, stack: Stack, grid: Grid) -> None:
+        """Set up buffers that every pass of every sum uses again."""
+        self.grid, self.precision = grid, stack.precision
         first, embedding = stack.linear[0].weight, stack.embedding
-        self.dtype, self.device = first.dtype, first.device
-        self.weights = [_aligned(layer.weight) for layer in stack.linear]
-        self.biases = [_bias_of(layer) for layer in stack.linear]
-        block = min(stack.chunk, 1 << (self.precision.exact // grid.radius).bit_length() - 1)
-        self.blocks = (stack.chunk // block, block)
+        self.dtype, self.device, self.chunk = first.dtype, first.device, stack.chunk
+        block = min(self.chunk, 1 << (self.precision.exact // grid.radius).bit_length() - 1)
+        self.blocks = (self.chunk // block, block)
         self.buffers: dict[tuple[str, int], torch.Tensor] = {}
         self.looked_up = 0 if embedding is None else 1
+        biases = [bias_of(layer) for layer in stack.linear]
         # Squared norms of what flows back; the squared norm of the 1 beside what came in.
-        self.norms = list(self._new(self.looked_up + len(self.weights), stack.chunk))
+        self.norms = list(self._new(self.looked_up + len(biases), self.chunk))
         one = float(self.precision.unit) ** 2
-        self.ones = [0.0 if bias is None else one for bias in self.biases]
-        self.far = first.new_full((), self.precision.magic)
+        self.ones = [0.0 if bias is None else one for bias in biases]
         self.aim = grid.radius * (1 - self.precision.room)
         self.limit = float(grid.radius) ** 2 / self.precision.sure
-        self.most_scale = grid.radius / clip / self.precision.unit
         # Sums of blocks lie one behind the other: each layer's weights, then all biases.
-        blocks, sizes = self.blocks[0], [weight.numel() for weight in self.weights]
-        widths = [0 if bias is None else len(bias) for bias in self.biases]
-        self.products = self._new(blocks * (sum(sizes) + sum(widths)))
-        *pieces, of_biases = torch.split(
-            self.products, [blocks * size for size in (*sizes, sum(widths))]
-        )
+        blocks, shapes = self.blocks[0], [layer.weight.shape for layer in stack.linear]
+        widths = [0 if bias is None else len(bias) for bias in biases]
+        sizes = [shape.numel() for shape in shapes] + [sum(widths)]
+        self.products = self._new(blocks * sum(sizes))
+        *pieces, of_biases = torch.split(self.products, [blocks * size for size in sizes])
         self.of_biases = of_biases.view(blocks, -1)
         self.outs = [
-            (weights.view(blocks, *weight.shape), biases)
-            for weights, weight, biases in zip(
-                pieces, self.weights, torch.split(self.of_biases, widths, dim=1), strict=True
+            (piece.view(blocks, *shape), of_bias)
+            for piece, shape, of_bias in zip(
+                pieces, shapes, torch.split(self.of_biases, widths, dim=1), strict=True
             )
         ]
         # While the totals of float32 blocks fit 31 bits they are added in so many.
@@ -168,9 +130,21 @@ class _Passes:
         self.whole = torch.empty_like(self.products, dtype=few)
         self.short = torch.zeros_like(self.products, dtype=few)
         self.most = 2**31 // self.precision.exact - 1 if short else 1
-        self.passes = 0
         looked_up = [] if embedding is None else [embedding.weight.numel()]
-        self.long = [np.zeros((2, size), np.int64) for size in (*looked_up, *sizes, sum(widths))]
+        self.long = [np.zeros((2, size), np.int64) for size in (*looked_up, *sizes)]
+
+    def begin(self, stack: Stack, clip: float) -> None:
+        """Begin a sum: take the parameters of a stack. Totals are empty since the last.
+
+        Args:
+            stack: of the shape that the buffers are for.
+            clip: norm of a record's gradient.
+        """
+        self.stack, self.passes = stack, 0
+        self.weights = [_aligned(layer.weight) for layer in stack.linear]
+        biases = [bias_of(layer) for layer in stack.linear]
+        self.biases = [None if bias is None else _aligned(bias) for bias in biases]
+        self.most_scale = self.grid.radius / clip / self.precision.unit
 
     def add(self, part: Part, slope: Slope) -> None:
         """Add the rows of a part's records."""
@@ -178,7 +152,8 @@ class _Passes:
         if self.stack.embedding is not None:
             looked_up = steps[0].view(-1, self.stack.embedding.width).to(torch.int64)
             by_cell = torch.zeros_like(self.stack.embedding.weight, dtype=torch.int64)
-            self._keep(0, by_cell.index_add_(0, part.inputs.flatten(), looked_up).flatten())
+            by_cell.index_add_(0, part.inputs.flatten(), looked_up)
+            self._keep(0, by_cell.flatten().cpu().numpy())
         for step, activation, (weights, biases) in zip(
             steps[self.looked_up :], came_in, self.outs, strict=True
         ):
@@ -200,6 +175,8 @@ class _Passes:
             ordered += [total, self.long[-1][:, at : at + biases.shape[1]]]
             at += biases.shape[1]
         both = np.concatenate(ordered, axis=1)
+        for total in self.long:
+            total.fill(0)
         return self.grid.join(both[0], both[1])
 
     def factors(self, part: Part, slope: Slope) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
@@ -243,8 +220,10 @@ class _Passes:
                 torch.addmm(bias, activations[-1], weight.T, out=out)
             activate(self.stack.between[at], out)
             activations.append(out)
-        logits, bias = torch.mv(activations[-1], self.weights[-1][0]), self.biases[-1]
-        return activations, logits if bias is None else logits.add_(bias)
+        weight, bias = self.weights[-1][0], self.biases[-1]
+        if bias is None:
+            return activations, torch.mv(activations[-1], weight)
+        return activations, torch.addmv(bias, activations[-1], weight)
 
     def _backward(self, activations: list[torch.Tensor], steep: torch.Tensor) -> list[torch.Tensor]:
         """What flows back out of each layer, of what was looked up first if anything was."""
@@ -273,7 +252,7 @@ class _Passes:
                 came_in.append(part.rounded)
                 sizes.append(part.sizes)
             else:  # nothing else needs the activation any more
-                came_in.append(_round(activation, self.precision, self.far))
+                came_in.append(on_grid(activation, self.precision))
                 size = self._buffer("size", at, 1)[:, 0]
                 sizes.append(_squares(activation, size).add_(self.ones[at]))
         return came_in, sizes
@@ -314,26 +293,26 @@ class _Passes:
             for activation in came_in:
                 activation[outside[lost]] = 0.0
 
-    def _keep(self, at: int, exact: torch.Tensor) -> None:
+    def _keep(self, at: int, exact: Ints) -> None:
         """Add an exact sum to a total, in its two parts on the grid."""
-        whole, rest = self.grid.split(exact.cpu().numpy())
+        whole, rest = self.grid.split(exact)
         self.long[at][0] += whole
         self.long[at][1] += rest
 
     def _flush(self) -> None:
         """Move what was added in few bits to the total."""
-        blocks, begun = self.blocks[0], 0
+        few, begun = self.short.cpu().numpy(), 0
         for at, total in enumerate(self.long[self.looked_up :], start=self.looked_up):
-            ended = begun + blocks * total.shape[1]
-            few = self.short[begun:ended].view(blocks, total.shape[1])
-            self._keep(at, few.sum(0, dtype=torch.int64))
+            ended = begun + self.blocks[0] * total.shape[1]
+            of_blocks = few[begun:ended].reshape(self.blocks[0], -1)
+            self._keep(at, of_blocks.sum(axis=0, dtype=np.int64))
             begun = ended
         self.short.zero_()
 
     def _buffer(self, name: str, at: int, width: int) -> torch.Tensor:
         """A matrix of one row a record, used again by every pass."""
         if (name, at) not in self.buffers:
-            self.buffers[name, at] = self._new(self.stack.chunk, width)
+            self.buffers[name, at] = self._new(self.chunk, width)
         return self.buffers[name, at]
 
     def _new(self, *shape: int) -> torch.Tensor:
@@ -341,34 +320,10 @@ class _Passes:
         return torch.empty(shape, dtype=self.dtype, device=self.device)
 
 
-def _padded(part: torch.Tensor, size: int) -> torch.Tensor:
-    """The part with zeros behind it up to a fixed size, where vector instructions like it."""
-    if len(part) == size and part.is_contiguous() and part.data_ptr() % _ALIGNED == 0:
-        return part
-    whole = torch.zeros((size, *part.shape[1:]), dtype=part.dtype, device=part.device)
-    whole[: len(part)] = part
-    return whole
-
-
 def _aligned(parameter: torch.Tensor) -> torch.Tensor:
     """A parameter's numbers, where a product of matrices treats them as it always does."""
     numbers = parameter.detach().contiguous()
-    return numbers if numbers.data_ptr() % _ALIGNED == 0 else numbers.clone()
-
-
-def _bias_of(layer: nn.Linear) -> torch.Tensor | None:
-    """A layer's bias, if it has one."""
-    biases = [p for name, p in layer.named_parameters() if name == "bias"]
-    return _aligned(biases[0]) if biases else None
-
-
-def _round(
-    activation: torch.Tensor, precision: Precision, far: torch.Tensor | None = None
-) -> torch.Tensor:
-    """Bring activations to their grid, as whole steps, in place."""
-    if far is None:
-        far = activation.new_full((), precision.magic)
-    return torch.add(far, activation, alpha=precision.unit, out=activation).sub_(precision.magic)
+    return numbers if numbers.data_ptr() % ALIGNED == 0 else numbers.clone()
 
 
 def _squares(part: torch.Tensor, out: torch.Tensor) -> torch.Tensor:

@@ -9,11 +9,12 @@ module of the user's own cannot mix records.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final
 
@@ -24,8 +25,9 @@ from opacus.validators import ModuleValidator
 from torch import nn
 
 from fedcredit.errors import PrivacyError
-from fedcredit.measures.passes import Part, Slope, parts_of, places_are_alike, sum_stack
-from fedcredit.measures.stacks import CellEmbedding, read_stack
+from fedcredit.measures.parts import Part, parts_of
+from fedcredit.measures.passes import Passes, Slope, places_are_alike, sum_stack
+from fedcredit.measures.stacks import CellEmbedding, Stack, read_stack
 from fedcredit.models.grids import Grid, fine_grid
 from fedcredit.privacy.sums import clip_rows
 from fedcredit.units import Ints
@@ -61,12 +63,15 @@ class Table:
     """Records as a module's sums take them, made once for all rounds.
 
     Attributes:
-        like: float type, device, size of a part and whether a stack takes it.
+        like: what it was made for: type, device and shapes of parameters, and whether a
+            stack takes it.
         parts: of a fixed size.
+        rooms: buffers of earlier sums, used again.
     """
 
-    like: tuple[torch.dtype, torch.device, int, bool]
+    like: tuple[torch.dtype, torch.device, tuple[torch.Size, ...], bool]
     parts: tuple[Part, ...]
+    rooms: dict[Grid, Passes] = field(default_factory=dict, repr=False)
 
 
 def tabled(
@@ -105,8 +110,9 @@ def tabled(
     stack = read_stack(module)
     size = stack.chunk if stack is not None else _micro_batch(module)
     _try_out(module, size, inputs)
-    like = (first.dtype, first.device, size, stack is not None)
-    return Table(like, tuple(parts_of(stack, size, inputs.detach(), labels, weights)))
+    return Table(
+        _like(module, stack), tuple(parts_of(stack, size, inputs.detach(), labels, weights))
+    )
 
 
 def clipped_sum(module: nn.Module, table: Table, slope: Slope, *, clip: float, steps: int) -> Ints:
@@ -139,20 +145,23 @@ def clipped_sum(module: nn.Module, table: Table, slope: Slope, *, clip: float, s
 
     Source: Abadi et al. (2016), arXiv 1607.00133, Algorithm 1, for the clip.
     """
-    refuse(module)
+    stack = read_stack(module)
+    if stack is None:  # nothing of a stack can be refused
+        refuse(module)
     _check_products()
     if not (type(clip) is float and 0 < clip < math.inf):
         raise PrivacyError("clip is no finite number above 0", remedy="set clip to one, as a float")
-    stack, first = read_stack(module), next(module.parameters())
-    size = stack.chunk if stack is not None else _micro_batch(module)
-    if table.like != (first.dtype, first.device, size, stack is not None):
+    like = _like(module, stack)
+    if table.like != like:
         raise PrivacyError(
             "the table was made for a module of another shape", remedy="make it for this one"
         )
-    with torch.autocast(first.device.type, enabled=False):
+    kind = like[1].type
+    mixed = torch.is_autocast_enabled(kind)
+    with torch.autocast(kind, enabled=False) if mixed else contextlib.nullcontext():
         if stack is not None:
             grid = fine_grid(steps, stack.precision.finest)
-            return sum_stack(stack, table.parts, slope, clip, grid)
+            return sum_stack(stack, table.parts, slope, clip, grid, table.rooms)
         grid = fine_grid(steps, min(_ROW_BITS, (61 - _count(module).bit_length()) // 2))
         return _sum_rows(module, table.parts, slope, clip, grid)
 
@@ -270,6 +279,15 @@ def _try_out(module: nn.Module, size: int, inputs: torch.Tensor) -> None:
             "a record's gradient depends on its place in a batch",
             remedy="use layers that treat all rows alike, or another build of torch",
         )
+
+
+def _like(
+    module: nn.Module, stack: Stack | None
+) -> tuple[torch.dtype, torch.device, tuple[torch.Size, ...], bool]:
+    """What a table for a module serves."""
+    parameters = list(module.parameters())
+    shapes = tuple(p.shape for p in parameters)
+    return parameters[0].dtype, parameters[0].device, shapes, stack is not None
 
 
 def _micro_batch(module: nn.Module) -> int:

@@ -21,7 +21,9 @@ __all__ = [
     "Precision",
     "Stack",
     "activate",
+    "bias_of",
     "deactivate",
+    "on_grid",
     "read_stack",
 ]
 
@@ -51,6 +53,9 @@ class Precision:
 _PRECISIONS: Final = {
     torch.float32: Precision(2**24, 17, 2**6, 1.5 * 2**23, 2**-7, 1 + 2**-10),
     torch.float64: Precision(2**53, 48, 2**23, 1.5 * 2**52, 2**-26, 1 + 2**-30),
+}
+_FAR: Final = {
+    dtype: torch.tensor(precision.magic, dtype=dtype) for dtype, precision in _PRECISIONS.items()
 }
 WIDEST: Final = 4096
 """Most inputs or outputs of a layer: n squares lose at most n 2^-24 of their float32 sum."""
@@ -180,6 +185,21 @@ def deactivate(between: nn.Module, delta: torch.Tensor, out: torch.Tensor) -> No
             delta.mul_(-torch.expm1(-between.beta * out))
         case _:
             pass
+
+
+def bias_of(layer: nn.Linear) -> torch.Tensor | None:
+    """A layer's bias, if it has one: torch declares that it always does."""
+    biases = [p for name, p in layer.named_parameters() if name == "bias"]
+    return biases[0] if biases else None
+
+
+def on_grid(activation: torch.Tensor, precision: Precision) -> torch.Tensor:
+    """Bring activations to their grid, as whole steps, in place.
+
+    The step of a number beyond 2^22 is coarser in float32, and still whole.
+    """
+    far = _FAR[activation.dtype].to(activation.device)
+    return torch.add(far, activation, alpha=precision.unit, out=activation).sub_(precision.magic)
 
 
 def _can_be_passed(stack: Stack) -> bool:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from fedcredit.errors import PrivacyError
-from fedcredit.measures import passes
-from fedcredit.measures.passes import Part, Slope, parts_of, sum_stack
+from fedcredit.measures import parts, passes, stacks
+from fedcredit.measures.parts import Part, parts_of
+from fedcredit.measures.passes import Slope, sum_stack
 from fedcredit.measures.persample import clipped_sum, reach, tabled
 from fedcredit.measures.stacks import ACTIVATIONS, CellEmbedding, Precision, read_stack
 from fedcredit.models.grids import Grid, sensitivity_squared
@@ -156,13 +157,13 @@ def loud_case() -> Case:
 
 def test_a_build_whose_norm_forgets_the_bias_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     assert largest_move(loud_case()) <= 1.0
-    honest = passes._Passes.__init__
+    honest = passes.Passes.__init__
 
-    def planted(self: passes._Passes, *given: object) -> None:
+    def planted(self: passes.Passes, *given: object) -> None:
         honest(self, *given)  # type: ignore[arg-type]
         self.ones = [0.0] * len(self.ones)
 
-    monkeypatch.setattr(passes._Passes, "__init__", planted)
+    monkeypatch.setattr(passes.Passes, "__init__", planted)
 
     assert largest_move(loud_case()) > 1.05
 
@@ -174,7 +175,7 @@ def test_a_build_that_rounds_rows_up_is_caught(monkeypatch: pytest.MonkeyPatch) 
     case = Case(module, 50 * torch.rand(4, 4), torch.randint(0, 2, (4,)))
     assert largest_move(case) <= 1.0
 
-    monkeypatch.setattr(passes._Passes, "_bring_in", lambda *_: None)
+    monkeypatch.setattr(passes.Passes, "_bring_in", lambda *_: None)
     monkeypatch.setattr(torch.Tensor, "round_", torch.Tensor.ceil_)
 
     assert largest_move(case) > 1.01
@@ -203,15 +204,13 @@ def test_a_build_in_which_places_differ_is_refused_and_would_be_caught(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Dithered by place, integers of the records behind the one that goes would change."""
-    honest = passes._round
+    honest = stacks.on_grid
 
-    def planted(
-        activation: torch.Tensor, precision: Precision, far: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def planted(activation: torch.Tensor, precision: Precision) -> torch.Tensor:
         places = torch.arange(len(activation), dtype=activation.dtype)[:, None]
-        return honest(activation.add_(torch.frac(places * 0.618) / 64), precision, far)
+        return honest(activation.add_(torch.frac(places * 0.618) / 64), precision)
 
-    monkeypatch.setattr(passes, "_round", planted)
+    monkeypatch.setattr(parts, "on_grid", planted)
     with pytest.raises(PrivacyError, match="place in a batch"):
         summed(loud_case())
 
