@@ -24,7 +24,7 @@ from fedcredit.units import Flags, Floats
 __all__ = ["Personal", "personalise", "read_personal", "with_personal", "write_personal"]
 
 FORMAT: Final = "fedcredit/personal/1"
-PRIOR_VARIANCE: Final = 0.7  # of what is learned further, for units that are together of norm 1
+PRIOR_VARIANCE: Final = 0.07  # of what is learned further, for units that are together of norm 1
 NEWTON_STEPS: Final = 12
 FEWEST: Final = 50  # goods, and bads
 

@@ -100,7 +100,7 @@ def test_the_head_is_where_the_penalised_log_loss_is_least() -> None:
 
     def loss(head: np.ndarray) -> float:
         log_odds = network.with_head(head).log_odds(batch.cells[:, kept])
-        far = ((head - start) ** 2).sum() / (2 * 0.7 / network.head.size)
+        far = ((head - start) ** 2).sum() / (2 * 0.07 / network.head.size)
         return float(np.logaddexp(0.0, -sign * log_odds).sum() + far)
 
     for direction in np.eye(start.size):
