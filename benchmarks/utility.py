@@ -1,11 +1,14 @@
 """Utility of private models beside non-private ones, on paired splits, in one run.
 
-    python benchmarks/utility.py --data FOLDER [--sets taiwan,gmsc] [--seeds 3] [--json]
+    python benchmarks/utility.py --data FOLDER [--sets taiwan,gmsc] [--seeds 3]
+        [--baseline] [--json]
 
 Gap = AUC points (hundredths) below non-private pooled LightGBM on the same split. The
 private studies are whole studies of the product: ten institutions, the real charge,
 discrete noise and fold of every round. AUC here is exact, on a stratified 80/20 split of a
-public data set; in the product it is itself a private release.
+public data set; in the product it is itself a private release. Networks need torch. With
+``--baseline`` stand beside them what others do: networks trained by DP-SGD on each
+institution's own rows and averaged (benchmarks/fedavg_dp.py).
 """
 
 from __future__ import annotations
@@ -17,8 +20,9 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 
 import lightgbm
@@ -35,9 +39,11 @@ from fedcredit.data.records import in_memory
 from fedcredit.data.schema import Schema, read_schema
 from fedcredit.federation.alone import learn_alone
 from fedcredit.federation.consortium import found
+from fedcredit.federation.coordinator import Transport
 from fedcredit.federation.institution import Institution
 from fedcredit.federation.ledgers import unwitnessed
 from fedcredit.federation.member import Member
+from fedcredit.federation.messages import Answer, Heard
 from fedcredit.federation.plan import StudyPlan, alone
 from fedcredit.federation.simulate import finish, plain_calls, run_study
 from fedcredit.federation.study import Study, Target, draw_up
@@ -59,9 +65,28 @@ BARS = {"gmsc": 0.7, "taiwan": 1.5, "heloc": 1.2, "adult": 2.5, "bank": 2.5}
 AIMS = {"gmsc": 0.4, "taiwan": 0.75, "heloc": 0.8, "adult": 1.3, "bank": 1.5}
 SCORECARD_BAR = 0.3
 EPSILONS = (0.5, 1.0, 3.0, 8.0)
-LEARNERS = ("scorecard", "additive", "boosting")
+LEARNERS = ("scorecard", "additive", "boosting", "neural", "monotone")
+NETWORKS = ("neural", "monotone")
+NEAR_BOOSTING = 0.5  # points that the best network may be behind boosting
+MLP = "plain DP-SGD MLP"
+AHEAD_OF_MLP = {"gmsc": 1.0}  # points that it must be ahead of the plain DP-SGD network; else 0
 INSTITUTIONS = 10
 SCHEMAS = Path(__file__).parent.parent / "configs" / "schema"
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What one study sends, for one institution.
+
+    Attributes:
+        rounds: of the study.
+        out: bytes that the coordinator sends to it.
+        back: bytes that it sends.
+    """
+
+    rounds: int
+    out: int
+    back: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -217,7 +242,30 @@ def plan_of(data: Data, learner: str, epsilon: float, noise: str, seed: int) -> 
     return draw_up(study, learner_named(learner), data.schema, names)
 
 
-def private(data: Data, parts: list[Ints], plan: StudyPlan, test: Ints, *seed: object) -> float:
+class Counting:
+    """A transport that counts what goes over it."""
+
+    def __init__(self, ask: Transport) -> None:
+        self.ask, self.out, self.back = ask, 0, 0
+
+    def __call__(
+        self, requests: Mapping[InstitutionId, bytes], deadline_s: float
+    ) -> Iterator[Heard]:
+        """Hand everything on."""
+        self.out += sum(map(len, requests.values()))
+        for heard in self.ask(requests, deadline_s):
+            self.back += len(heard.data) if isinstance(heard, Answer) else 0
+            yield heard
+
+
+def private(
+    data: Data,
+    parts: list[Ints],
+    plan: StudyPlan,
+    test: Ints,
+    *seed: object,
+    traffic: dict[str, Traffic] | None = None,
+) -> float:
     """Run one study over institutions that hold the given rows; exact AUC on the test rows."""
     institutions = {
         name: Institution(
@@ -245,12 +293,23 @@ def private(data: Data, parts: list[Ints], plan: StudyPlan, test: Ints, *seed: o
             name: Member(one, identities[name], roster, InMemoryVault(), os.urandom)
             for name, one in institutions.items()
         }
-        model = finish(run_study(plan, learner, plain_calls(members), roster)).model
+        ask = Counting(plain_calls(members))
+        model = finish(run_study(plan, learner, ask, roster)).model
+        if traffic is not None:
+            share = len(plan.institutions)
+            traffic[plan.learner] = Traffic(len(plan.rounds), ask.out // share, ask.back // share)
     log_odds = model.log_odds(np.ascontiguousarray(data.cells[:, test]))
     return float(roc_auc_score(data.bad[test], -log_odds))
 
 
-def one_split(data: Data, seed: int, modes: tuple[str, ...]) -> Iterator[tuple[str, str, float]]:
+def one_split(
+    data: Data,
+    seed: int,
+    modes: tuple[str, ...],
+    traffic: dict[str, Traffic],
+    *,
+    baseline: bool = False,
+) -> Iterator[tuple[str, str, float]]:
     """Yield (model, epsilon, AUC) of every model on one split."""
     every = np.arange(data.bad.size)
     train, test = train_test_split(every, test_size=0.2, stratify=data.bad, random_state=seed)
@@ -261,7 +320,10 @@ def one_split(data: Data, seed: int, modes: tuple[str, ...]) -> Iterator[tuple[s
             key = f"eps{epsilon:g}"
             fair = plan_of(data, learner, epsilon, "distributed", seed)
             spread = shares(data, train, "iid", seed)
-            yield learner, key, private(data, spread, fair, test, "iid", seed, epsilon)
+            auc = private(data, spread, fair, test, "iid", seed, epsilon, traffic=traffic)
+            yield learner, key, auc
+            if learner in NETWORKS:
+                continue
             if "dirichlet" in modes and learner == "boosting":
                 uneven = shares(data, train, "dirichlet", seed)
                 auc = private(data, uneven, fair, test, "iid", seed, epsilon)
@@ -280,6 +342,18 @@ def one_split(data: Data, seed: int, modes: tuple[str, ...]) -> Iterator[tuple[s
                     for k, rows in enumerate(spread)
                 ]
                 yield f"{learner} alone", key, float(np.mean(found))
+    if baseline:
+        yield from baselines(data, train, test, seed)
+
+
+def baselines(data: Data, train: Ints, test: Ints, seed: int) -> Iterator[tuple[str, str, float]]:
+    """What others do, at epsilon 1: see benchmarks/fedavg_dp.py."""
+    others = import_module("fedavg_dp")  # needs torch, Opacus and Flower
+    rows = one_hot(data)
+    yield MLP, "eps1", float(others.plain_dp_mlp(rows, data.bad, train, test, 1.0, seed))
+    parts = shares(data, train, "iid", seed)
+    for name, auc in others.fedavg_rows(rows, data.bad, parts, test, 1.0, seed):
+        yield str(name), "eps1", float(auc)
 
 
 def equal_to_pooled(data: Data) -> bool:
@@ -360,6 +434,31 @@ def verdicts(every: dict[str, Figures]) -> None:
             print(f"  {name:8} {behind:5.2f}   {met}")
 
 
+def networks(every: dict[str, Figures], traffic: dict[str, dict[str, Traffic]]) -> None:
+    """Print the bars of the networks, and what each study sends."""
+    print(f"networks at epsilon 1: points behind boosting (bar {NEAR_BOOSTING:.2f})")
+    for name, figures in every.items():
+        auc = {
+            model: by_key["eps1"]["auc"] for model, by_key in figures.items() if "eps1" in by_key
+        }
+        best = max(NETWORKS, key=lambda model: auc[model])
+        behind = 100 * (auc["boosting"] - auc[best])
+        met = "met" if behind <= NEAR_BOOSTING else f"missed by {behind - NEAR_BOOSTING:.2f}"
+        line = f"  {name:8} {best:8} {behind:5.2f} {met}"
+        if MLP in auc:
+            ahead, bar = 100 * (auc[best] - auc[MLP]), AHEAD_OF_MLP.get(name, 0.0)
+            met = "met" if ahead >= bar else f"missed by {bar - ahead:.2f}"
+            line += f"   ahead of {MLP} by {ahead:.2f}, bar {bar:.2f} {met}"
+        print(line)
+    print("rounds, and kilobytes to and from each institution")
+    for name, by_learner in traffic.items():
+        each = (
+            f"{k} {t.rounds}, {t.out / 1e3:.0f} and {t.back / 1e3:.0f}"
+            for k, t in by_learner.items()
+        )
+        print(f"  {name:8} " + "; ".join(each))
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -369,10 +468,12 @@ def main() -> None:
     parser.add_argument(
         "--modes", default="pooled,dirichlet,local,alone", help="besides ten institutions, iid"
     )
+    parser.add_argument("--baseline", action="store_true", help="run what others do, too")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     out = sys.stderr if options.json else sys.stdout
     every: dict[str, Figures] = {}
+    traffic: dict[str, dict[str, Traffic]] = {}
     exact: dict[str, bool] = {}
     for name in options.sets.split(","):
         started = time.perf_counter()
@@ -382,7 +483,8 @@ def main() -> None:
         for seed in range(max(options.seeds, 5)):
             if seed >= options.seeds and not within(name, summary(found)):
                 break
-            for model, key, auc in one_split(data, seed, modes):
+            sent = traffic.setdefault(name, {})
+            for model, key, auc in one_split(data, seed, modes, sent, baseline=options.baseline):
                 found.setdefault((model, key), []).append(auc)
         every[name], exact[name] = summary(found), equal_to_pooled(data)
         seconds = time.perf_counter() - started
@@ -390,9 +492,18 @@ def main() -> None:
             show(name, every[name])
         print(f"  federated equals pooled exactly: {exact[name]}; {seconds:.0f} s", file=out)
     if options.json:
-        print(json.dumps({name: every[name] | {"equal": exact[name]} for name in every}))
+        shown = {
+            name: {
+                "figures": every[name],
+                "equal": exact[name],
+                "traffic": {k: asdict(one) for k, one in traffic[name].items()},
+            }
+            for name in every
+        }
+        print(json.dumps(shown))
     else:
         verdicts(every)
+        networks(every, traffic)
 
 
 if __name__ == "__main__":

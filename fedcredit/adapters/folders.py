@@ -14,9 +14,10 @@ from fedcredit.errors import ConfigError
 from fedcredit.federation.plan import StudyPlan
 from fedcredit.federation.plan_json import plan_from_json
 from fedcredit.federation.terms import Limits
+from fedcredit.scoring.model import ReleasedModel, read_model
 from fedcredit.units import InstitutionId
 
-__all__ = ["DataPlace", "NodeFile", "config_folder", "read_agreed", "read_node"]
+__all__ = ["DataPlace", "NodeFile", "config_folder", "read_agreed", "read_node", "read_released"]
 
 _LIMITS: Final = Limits()
 _LOG: Final = logging.getLogger("fedcredit.coordinator")
@@ -108,6 +109,24 @@ def read_agreed(folder: Path) -> tuple[Schema, StudyPlan]:
     """
     schema = read_schema(_text(folder, "schema.toml"), str(folder / "schema.toml"))
     return schema, plan_from_json(_text(folder, "plan.json"), str(folder / "plan.json"), schema)
+
+
+def read_released(folder: Path) -> ReleasedModel:
+    """The model in a run folder.
+
+    Raises:
+        ConfigError: there is none.
+        IntegrityError: a file is not what its digest says.
+    """
+    try:
+        weights = (folder / "model.safetensors").read_bytes()
+        manifest = (folder / "manifest.json").read_bytes()
+    except OSError as problem:
+        raise ConfigError(
+            f"{folder} holds no model: {problem.strerror}",
+            remedy="name a run folder, with model.safetensors and manifest.json",
+        ) from problem
+    return read_model(weights, manifest)
 
 
 def _text(folder: Path, name: str) -> str:

@@ -33,6 +33,9 @@ def demo(
     scale: Annotated[
         float, typer.Option(help="Size of the tables; 0.5 is 60,000 records in all.")
     ] = 0.5,
+    learner: Annotated[
+        str, typer.Option(help="What learns; neural and monotone need fedcredit[neural].")
+    ] = "boosting",
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -62,7 +65,7 @@ def demo(
         from fedcredit.report.folder import findings_of, release_model, run_files
 
         check_folder(keep, renew=True)
-        plan, records = _made_up(seed, scale)
+        plan, records = _made_up(seed, scale, learner)
         done = conduct(plan, records, talk.watch("together", len(records)))
         released = release_model(done.result)
         models = models_alone(plan, records, talk.count("each alone", len(records)))
@@ -82,7 +85,9 @@ def demo(
         _print_text(findings, keep)
 
 
-def _made_up(seed: int, scale: float) -> tuple[StudyPlan, dict[InstitutionId, Records]]:
+def _made_up(
+    seed: int, scale: float, learner: str
+) -> tuple[StudyPlan, dict[InstitutionId, Records]]:
     """The plan of the demo and the institutions' records."""
     from fedcredit.codec import digest
     from fedcredit.data.synthetic import consortium, records_of
@@ -93,7 +98,7 @@ def _made_up(seed: int, scale: float) -> tuple[StudyPlan, dict[InstitutionId, Re
     study = Study(
         name="A made-up consortium",
         purpose=_PURPOSE,
-        learner="boosting",
+        learner=learner,
         salt=digest("fedcredit/demo/salt", str(seed).encode()).hex(),
         seed=digest("fedcredit/demo/seed", str(seed).encode()).hex(),
     )

@@ -24,8 +24,10 @@ from fedcredit.cli.demo import demo
 from fedcredit.cli.doctor import doctor
 from fedcredit.cli.enrol import coordinator, node_init, node_join, node_leave, node_renew
 from fedcredit.cli.ledger import ledger
+from fedcredit.cli.model import model
 from fedcredit.cli.node import node
 from fedcredit.cli.page import coordinator_page
+from fedcredit.cli.personal import node_personal
 from fedcredit.cli.running import (
     coordinator_roster,
     coordinator_run,
@@ -62,11 +64,13 @@ app.command("score")(score)
 app.command("doctor")(doctor)
 app.add_typer(study, name="study")
 app.add_typer(data, name="data")
+app.add_typer(model, name="model")
 node.command("init")(node_init)
 node.command("join")(node_join)
 node.command("renew")(node_renew)
 node.command("leave")(node_leave)
 node.command("run")(node_run)
+node.command("personal")(node_personal)
 node.command("status")(node_status)
 node.command("pause")(node_pause)
 node.command("resume")(node_resume)

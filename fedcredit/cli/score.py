@@ -26,6 +26,9 @@ def score(
     id_column: Annotated[
         str, typer.Option("--id", metavar="COLUMN", help="A column to carry over, and no other.")
     ] = "",
+    personal: Annotated[
+        Path | None, typer.Option(help="A layer of our own: see fedcredit node personal.")
+    ] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -40,11 +43,14 @@ def score(
 
     Example: fedcredit score --model fedcredit-demo --in applicants.csv --out scores.csv
     """
-    released = _model(model)
+    from fedcredit.adapters.folders import read_released
+
+    released = read_released(model)
     kind = out.suffix.lower()
     if kind not in (".csv", ".parquet"):
         raise ConfigError(f"{out} is neither .csv nor .parquet", remedy="name it by its format")
-    frame = _scores(released, table, id_column)
+    used = released if personal is None else _personal(released, personal)
+    frame = _scores(used, table, id_column)
     _write(frame, out, kind)
     if as_json:
         import json
@@ -56,19 +62,18 @@ def score(
         typer.echo(f"{frame.height} rows scored: {out}", err=True)
 
 
-def _model(folder: Path) -> ReleasedModel:
-    """The model in a folder."""
-    from fedcredit.scoring.model import read_model
+def _personal(released: ReleasedModel, file: Path) -> ReleasedModel:
+    """The model with the institution's own head."""
+    from fedcredit.scoring.personal import read_personal, with_personal
 
     try:
-        weights = (folder / "model.safetensors").read_bytes()
-        manifest = (folder / "manifest.json").read_bytes()
+        data = file.read_bytes()
     except OSError as problem:
         raise ConfigError(
-            f"{folder} holds no model: {problem.strerror}",
-            remedy="name a run folder, with model.safetensors and manifest.json",
+            f"{file} cannot be read: {problem.strerror}",
+            remedy="make it: fedcredit node personal",
         ) from problem
-    return read_model(weights, manifest)
+    return with_personal(released, read_personal(data))
 
 
 def _scores(released: ReleasedModel, table: str, id_column: str) -> pl.DataFrame:

@@ -189,7 +189,8 @@ def dryrun(folder: _Folder, study: _Study) -> None:
 
     Says what the study would cost, how long a round takes here, and what it sends.
 
-    Exit status: 0 done; 1 a file or the table breaks a rule.
+    Exit status: 0 done; 1 a file or the table breaks a rule, or this node lacks what a round
+    needs.
 
     Example: fedcredit study dryrun /etc/fedcredit 4f1c
     """
@@ -198,10 +199,12 @@ def dryrun(folder: _Folder, study: _Study) -> None:
     from fedcredit.adapters.folders import read_agreed, read_node
     from fedcredit.adapters.sources import open_source
     from fedcredit.learners.registry import learner_named
-    from fedcredit.measures.measure import check_fit, measure
+    from fedcredit.measures.measure import check_able, check_fit, measure
 
     seen, node = look(folder, study), read_node(folder)
     schema, plan = read_agreed(seen.place)
+    for one in plan.rounds:
+        check_able(one.name)
     begun = time.perf_counter()
     records = open_source(folder, node, schema, bytes.fromhex(plan.salt))
     opened = time.perf_counter()

@@ -27,7 +27,7 @@ from fedcredit.federation.plan import StudyPlan
 from fedcredit.federation.terms import Terms, accept
 from fedcredit.ledger.account import Standing
 from fedcredit.ledger.entries import Charge, Refuse, Release, Turn, reply_digest
-from fedcredit.measures.measure import check_fit, measure
+from fedcredit.measures.measure import check_able, check_fit, measure
 from fedcredit.models.queries import Query
 from fedcredit.privacy.budget import admit
 from fedcredit.privacy.events import GaussianSum
@@ -68,7 +68,8 @@ class Institution:
 
     Raises:
         PrivacyError: the plan does not meet the terms.
-        LocalError: the records are of another schema than the plan's.
+        LocalError: the records are of another schema than the plan's, or a round asks what
+            this installation cannot answer.
     """
 
     name: InstitutionId
@@ -89,6 +90,8 @@ class Institution:
                 f"{self.plan.name!r} names",
                 remedy="open the table with the plan's schema",
             )
+        for one in self.plan.rounds:
+            check_able(one.name)
         self.book.propose(planned(self.plan, self.terms.budget.institutions))
 
     def __repr__(self) -> str:

@@ -11,7 +11,7 @@ from fedcredit.models.odds import probability_of_good
 from fedcredit.models.trees import Forest
 from fedcredit.units import Floats
 
-__all__ = ["grow_forest", "no_forest"]
+__all__ = ["doubt", "grow_forest", "no_forest"]
 
 TREES = 64
 DEPTH = 4
@@ -48,7 +48,7 @@ def grow_forest(
     value = np.where(split, np.maximum([feature.iv for feature in binned.bins], 0.0), 0.0)
     informed = value / value.sum() if value.sum() > 0 else split / split.sum()
     chance = (1 - UNIFORM) * informed + UNIFORM * split / split.sum()
-    chosen = rng.choice(standin.good.size, SAMPLE, p=_doubt(scorecard, standin))
+    chosen = rng.choice(standin.good.size, SAMPLE, p=doubt(scorecard, standin))
     rows = np.sort(standin.bins[:, chosen])
     feature = np.empty((TREES, depth), dtype=np.int64)
     threshold = np.empty((TREES, depth), dtype=np.int64)
@@ -60,9 +60,9 @@ def grow_forest(
     return Forest(feature, threshold)
 
 
-def _doubt(scorecard: Scorecard, standin: StandIn) -> Floats:
+def doubt(scorecard: Scorecard, standin: StandIn) -> Floats:
     """Chance of each stand-in to be drawn, by weight and by how unsure the scorecard is."""
     good = probability_of_good(scorecard.log_odds_of_bins(standin.bins))
     # The floor is for a scorecard, made of noise, that is sure of everybody.
-    doubt = standin.weight * np.maximum(np.sqrt(good * (1.0 - good)), 1e-6)
-    return np.asarray(doubt / doubt.sum(), dtype=np.float64)
+    chance = standin.weight * np.maximum(np.sqrt(good * (1.0 - good)), 1e-6)
+    return np.asarray(chance / chance.sum(), dtype=np.float64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fedcredit.errors import ConfigError
 from fedcredit.learners.boosting import MOST_ROUNDS, BoostingLearner
+from fedcredit.learners.neural import NeuralLearner
 from fedcredit.learners.program import Learner
 from fedcredit.learners.scorecard import ScorecardLearner
 
@@ -13,6 +14,8 @@ LEARNERS: tuple[Learner, ...] = (
     ScorecardLearner(),
     BoostingLearner("additive"),
     BoostingLearner("boosting"),
+    NeuralLearner("neural"),
+    NeuralLearner("monotone"),
 )
 
 

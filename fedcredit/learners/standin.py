@@ -24,9 +24,10 @@ from fedcredit.models.bins import FeatureBins
 from fedcredit.models.queries import Moments
 from fedcredit.units import Bytes8, Floats
 
-__all__ = ["StandIn", "draw_standins", "moments_query"]
+__all__ = ["BY_ORDER", "BY_WOE", "StandIn", "bin_score", "draw_standins", "moments_query"]
 
-BY_WOE, BY_ORDER = 0, 1
+BY_WOE = 0
+BY_ORDER = 1
 RECORDS_PER_CLASS = 4_000
 MOST_SCORE = 4.0
 HERMITE_TERMS = 12
@@ -62,7 +63,8 @@ def moments_query(binned: Binned, noise: float) -> Moments:
     return Moments(
         of_cell=tuple(feature.of_cell for feature in binned.bins),
         values=tuple(
-            tuple(_score(feature, block) for feature in binned.bins) for block in (BY_WOE, BY_ORDER)
+            tuple(bin_score(feature, block) for feature in binned.bins)
+            for block in (BY_WOE, BY_ORDER)
         ),
         clip=clip,
         steps=grid_steps(noise, degree=2),
@@ -92,7 +94,7 @@ def draw_standins(
     return by_woe, by_order
 
 
-def _score(feature: FeatureBins, block: int) -> Floats:
+def bin_score(feature: FeatureBins, block: int) -> Floats:
     """Standardised score of each bin: its WoE, or the normal score of its place in the order."""
     share = feature.share
     if block == BY_WOE:
@@ -109,7 +111,7 @@ def _draw(
     binned: Binned, block: int, means: Floats, sd: float, rng: np.random.Generator
 ) -> StandIn:
     """Draw one block's records from its released mean products (upper triangle)."""
-    scores = [_score(feature, block) for feature in binned.bins]
+    scores = [bin_score(feature, block) for feature in binned.bins]
     orders = [np.argsort(score, kind="stable") for score in scores]
     latent = _latent(_within_class(binned, scores, means), scores, orders, binned, sd)
     root = np.linalg.cholesky(latent)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import numpy as np
 
 from fedcredit.data.records import Batch, Records
 from fedcredit.data.schema import Schema
-from fedcredit.errors import PeerError
+from fedcredit.errors import LocalError, PeerError
 from fedcredit.measures.histograms import count_cells, count_scores
 from fedcredit.measures.leaves import sum_leaves
 from fedcredit.measures.rows import sum_gradients, sum_products
@@ -17,13 +18,14 @@ from fedcredit.models.queries import (
     Histograms,
     Leaves,
     Moments,
+    NetworkGradient,
     Query,
     ScoreHistogram,
 )
 from fedcredit.models.released import scorecard_of
 from fedcredit.privacy.sums import BoundedSum
 
-__all__ = ["check_fit", "measure"]
+__all__ = ["check_able", "check_fit", "measure"]
 
 
 def measure(records: Records, query: Query) -> BoundedSum:
@@ -55,6 +57,10 @@ def measure(records: Records, query: Query) -> BoundedSum:
             value = sum_gradients(batches, query)
         case Leaves():
             value = sum_leaves(batches, query)
+        case NetworkGradient():
+            from fedcredit.measures.network import sum_network  # torch is an extra
+
+            value = sum_network(batches, query)
         case ScoreHistogram():
             value = count_scores(batches, query)
     return BoundedSum(value, query.sensitivity_squared)
@@ -72,6 +78,7 @@ def check_fit(schema: Schema, query: Query) -> None:
 
     Raises:
         PeerError: it does not have one table of cells for each feature, of its size.
+        LocalError: this installation cannot answer it.
     """
     expected = tuple(feature.cell_count for feature in schema.features)
     named = schema.digest()
@@ -83,6 +90,10 @@ def check_fit(schema: Schema, query: Query) -> None:
         case Gradient():
             found = tuple(feature.of_cell.size for feature in query.scorecard.bins)
             named = query.scorecard.schema_digest
+        case NetworkGradient():
+            check_able(query.kind)
+            found = tuple(feature.of_cell.size for feature in query.network.scorecard.bins)
+            named = query.network.schema_digest
         case Leaves() | ScoreHistogram():
             found = tuple(feature.of_cell.size for feature in scorecard_of(query.model).bins)
             named = query.model.schema_digest
@@ -91,4 +102,17 @@ def check_fit(schema: Schema, query: Query) -> None:
             f"a question of kind {query.kind!r} is about {len(found)} features whose cells are "
             f"not those of schema {schema.name!r} version {schema.version}",
             remedy="have the coordinator use the schema whose digest the plan names",
+        )
+
+
+def check_able(kind: str) -> None:
+    """Refuse a kind of question that this installation cannot answer.
+
+    Raises:
+        LocalError: it is about a network, and torch or Opacus is not installed.
+    """
+    if kind == NetworkGradient.kind and not (find_spec("torch") and find_spec("opacus")):
+        raise LocalError(
+            "a question about a network needs torch and Opacus, which are not installed",
+            remedy="install fedcredit[neural] on this node, and let it be asked again",
         )

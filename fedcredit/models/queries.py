@@ -8,17 +8,26 @@ one byte form, which is what is hashed, logged and signed.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
 from fedcredit.codec import Value, decode, encode
-from fedcredit.errors import PeerError
 from fedcredit.models.bins import Scorecard
-from fedcredit.models.released import LARGEST, Model, from_wire, to_wire
+from fedcredit.models.network import Network
+from fedcredit.models.network_gradient import NetworkGradient
+from fedcredit.models.released import Model, from_wire, to_wire
+from fedcredit.models.sound import (
+    MOST_STEPS,
+    bin_of_cells,
+    check_grid,
+    malformed,
+    numbers,
+    tuple_of,
+    whole_numbers,
+)
 from fedcredit.models.trees import Boosted, Forest
 from fedcredit.units import Bytes8, Floats
 
@@ -27,13 +36,12 @@ __all__ = [
     "Histograms",
     "Leaves",
     "Moments",
+    "NetworkGradient",
     "Query",
     "ScoreHistogram",
     "decode_query",
     "encode_query",
 ]
-
-MOST_STEPS = 1 << 20  # grid steps of a radius: sums of 1e9 records stay below 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +68,12 @@ class Histograms:
 
     def __post_init__(self) -> None:
         """Refuse shapes that no schema has."""
-        if not (_whole(self.ordered) and _whole(self.extra) and _tuple_of(self.groups, _whole)):
-            raise _malformed(self.kind)
+        if not (
+            whole_numbers(self.ordered)
+            and whole_numbers(self.extra)
+            and tuple_of(self.groups, whole_numbers)
+        ):
+            raise malformed(self.kind)
         sizes = {len(self.ordered), len(self.extra), len(self.groups)}
         cells = zip(self.ordered, self.extra, strict=False)
         if (
@@ -71,8 +83,8 @@ class Histograms:
             or any(not g or g[0] != 1 or g[-1] > MOST_STEPS for g in self.groups)
             or any(sorted(set(g)) != list(g) for g in self.groups)
         ):
-            raise _malformed(self.kind)
-        _check_grid(self.kind, 1.0, self.steps)
+            raise malformed(self.kind)
+        check_grid(self.kind, 1.0, self.steps)
 
     def level_sizes(self, feature: int) -> tuple[int, ...]:
         """Number of counts a class on each level of one feature."""
@@ -116,15 +128,15 @@ class Moments:
     def __post_init__(self) -> None:
         """Refuse shapes that do not fit together."""
         if (
-            not _tuple_of(self.of_cell, _cells)
-            or not _tuple_of(self.values, lambda block: _tuple_of(block, _numbers))
+            not tuple_of(self.of_cell, bin_of_cells)
+            or not tuple_of(self.values, lambda block: tuple_of(block, numbers))
             or len(self.of_cell) < 2
             or not self.values
             or any(len(block) != len(self.of_cell) for block in self.values)
             or not _tables_fit(self.of_cell, self.values)
         ):
-            raise _malformed(self.kind)
-        _check_grid(self.kind, self.clip, self.steps)
+            raise malformed(self.kind)
+        check_grid(self.kind, self.clip, self.steps)
 
     @property
     def dim(self) -> int:
@@ -159,7 +171,7 @@ class Gradient:
 
     def __post_init__(self) -> None:
         """Refuse a grid that is not one."""
-        _check_grid(self.kind, self.clip, self.steps)
+        check_grid(self.kind, self.clip, self.steps)
 
     @property
     def dim(self) -> int:
@@ -208,9 +220,9 @@ class Leaves:
                 and int(self.forest.feature.max()) >= len(self.model.scorecard.bins)
             )
         ):
-            raise _malformed(self.kind)
+            raise malformed(self.kind)
         for steps in (self.leaf_steps, self.bin_steps):
-            _check_grid(self.kind, 1.0, steps)
+            check_grid(self.kind, 1.0, steps)
 
     @property
     def dim(self) -> int:
@@ -245,12 +257,12 @@ class ScoreHistogram:
     def __post_init__(self) -> None:
         """Refuse edges that do not ascend."""
         if (
-            not _numbers(self.edges)
+            not numbers(self.edges)
             or not 1 <= self.edges.size <= 65_535
             or bool((np.diff(self.edges) <= 0).any())
         ):
-            raise _malformed(self.kind)
-        _check_grid(self.kind, 1.0, self.steps)
+            raise malformed(self.kind)
+        check_grid(self.kind, 1.0, self.steps)
 
     @property
     def dim(self) -> int:
@@ -263,7 +275,7 @@ class ScoreHistogram:
         return self.steps**2
 
 
-Query: TypeAlias = Histograms | Moments | Gradient | Leaves | ScoreHistogram
+Query: TypeAlias = Histograms | Moments | Gradient | Leaves | NetworkGradient | ScoreHistogram
 
 
 def encode_query(query: Query) -> bytes:
@@ -297,6 +309,13 @@ def encode_query(query: Query) -> bytes:
                 "leaf_steps": query.leaf_steps,
                 "bin_steps": query.bin_steps,
             }
+        case NetworkGradient():
+            body = {
+                "network": to_wire(query.network),
+                "learned": query.learned,
+                "clip": query.clip,
+                "steps": query.steps,
+            }
         case ScoreHistogram():
             body = {
                 "model": to_wire(query.model),
@@ -316,9 +335,9 @@ def decode_query(data: bytes) -> Query:
     try:
         query = _build(message)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise _malformed("query") from error
+        raise malformed("query") from error
     if encode_query(query) != data:
-        raise _malformed("query")
+        raise malformed("query")
     return query
 
 
@@ -340,6 +359,11 @@ def _build(message: object) -> Query:
                 raise TypeError
             forest = Forest(body["feature"], body["threshold"])
             return Leaves(model, forest, body["leaf_steps"], body["bin_steps"])
+        case "network":
+            network = from_wire(body["network"])
+            if not isinstance(network, Network):
+                raise TypeError
+            return NetworkGradient(network, body["learned"], body["clip"], body["steps"])
         case "score-histogram":
             return ScoreHistogram(from_wire(body["model"]), body["edges"], body["steps"])
     raise KeyError(kind)
@@ -359,41 +383,4 @@ def _tables_fit(of_cell: tuple[Bytes8, ...], values: tuple[tuple[Floats, ...], .
         cells.size and int(cells.max()) < table.size
         for block in values
         for cells, table in zip(of_cell, block, strict=True)
-    )
-
-
-def _tuple_of(part: object, sound: Callable[[object], bool]) -> bool:
-    """It is a tuple, and each of its members is sound."""
-    return isinstance(part, tuple) and all(sound(one) for one in part)
-
-
-def _whole(part: object) -> bool:
-    """It is a tuple of plain integers."""
-    return _tuple_of(part, lambda one: type(one) is int)
-
-
-def _cells(part: object) -> bool:
-    """It is a bin for each of some cells."""
-    return isinstance(part, np.ndarray) and part.dtype == np.uint8 and part.ndim == 1
-
-
-def _numbers(part: object) -> bool:
-    """It is one row of finite floats."""
-    if not isinstance(part, np.ndarray) or part.dtype != np.float64 or part.ndim != 1:
-        return False
-    return bool((np.abs(part) <= LARGEST).all())
-
-
-def _check_grid(kind: str, clip: float, steps: int) -> None:
-    """A clip and its steps are finite, positive and small enough to add exactly."""
-    sound = type(clip) is float and type(steps) is int
-    if not sound or not 0 < clip < math.inf or not 1 <= steps <= MOST_STEPS:
-        raise _malformed(kind)
-
-
-def _malformed(kind: str) -> PeerError:
-    """The same error for every shape that does not fit."""
-    return PeerError(
-        f"a question of kind {kind!r} has parts that do not fit together",
-        remedy="have the coordinator run the release of fedcredit that the plan names",
     )

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from fedcredit.codec import Value
 from fedcredit.models.bins import Additive, FeatureBins, Scorecard
+from fedcredit.models.network import MOST_UNITS, MOST_WIDTH, Network
 from fedcredit.models.trees import Boosted, Forest
 
 __all__ = ["LARGEST", "Model", "from_wire", "scorecard_of", "to_wire"]
 
 LARGEST = 1e100  # of any number: products of two of them are still finite
 
-Model: TypeAlias = Scorecard | Additive | Boosted
+Model: TypeAlias = Scorecard | Additive | Boosted | Network
 
 
 def scorecard_of(model: Model) -> Scorecard:
@@ -50,6 +51,16 @@ def to_wire(model: Model) -> dict[str, Value]:
                 "threshold": model.forest.threshold,
                 "leaf_values": model.leaf_values,
             }
+        case Network():
+            return {
+                "kind": model.kind,
+                "scorecard": to_wire(model.scorecard),
+                "vectors": list(model.vectors),
+                "weights": model.weights,
+                "biases": model.biases,
+                "head": model.head,
+                "shift": model.shift,
+            }
 
 
 def from_wire(body: object) -> Model:
@@ -74,6 +85,8 @@ def from_wire(body: object) -> Model:
             return Additive(card, shifts)
         case "boosting":
             return _boosted(body)
+        case "neural" | "monotone":
+            return _network(body)
     raise ValueError("unknown kind of model")
 
 
@@ -150,6 +163,28 @@ def _boosted(body: Mapping[str, object]) -> Boosted:
         raise ValueError("a forest's tables do not fit together")
     _finite(values)
     return Boosted(additive, forest, values)
+
+
+def _network(body: Mapping[str, object]) -> Network:
+    """Check and build a network."""
+    card, kept, shift = _scorecard(body["scorecard"]), body["vectors"], body["shift"]
+    if not isinstance(kept, tuple) or not isinstance(shift, float):
+        raise TypeError("a network's vectors are a sequence and its shift a float")
+    vectors = tuple(_array(part, 2) for part in kept)
+    weights, biases, head = _array(body["weights"], 2), _array(body["biases"]), _array(body["head"])
+    widths = {part.shape[1] for part in vectors}
+    if [len(part) for part in vectors] != [len(feature.woe) for feature in card.bins]:
+        raise ValueError("vectors are not one for each bin")
+    if (
+        len(widths) != 1
+        or not 1 <= min(widths) <= MOST_WIDTH
+        or not 1 <= biases.size <= MOST_UNITS
+        or weights.shape != (biases.size, len(vectors) * min(widths))
+        or head.shape != biases.shape
+    ):
+        raise ValueError("a network's layers do not fit together")
+    _finite(*vectors, weights, biases, head, np.array([shift]))
+    return Network(card, vectors, weights, biases, head, shift, body["kind"] == "monotone")
 
 
 def _array(part: object, dimensions: int = 1) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How one applicant's score adds up: base points, a row for each variable, and the trees."""
+"""How one applicant's score adds up: base points, a row for each variable, and the rest."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from fedcredit.errors import LocalError
 from fedcredit.models.released import scorecard_of
-from fedcredit.models.trees import Boosted
 from fedcredit.scoring.model import ReleasedModel
 from fedcredit.scoring.points import tier_of
+from fedcredit.scoring.table import additive_of, joint_of
 from fedcredit.units import Bytes8
 
 __all__ = ["Breakdown", "BreakdownRow", "breakdown"]
@@ -39,7 +39,8 @@ class Breakdown:
         pd: probability of default.
         base_points: what everybody starts from.
         rows: one a variable, in the order of the data contract.
-        trees: points from the trees of a boosted model; else 0.
+        joint: what reads several variables at once: "trees", "network", or "" for nothing.
+        joint_points: points from it; else 0.
     """
 
     score: int
@@ -47,13 +48,14 @@ class Breakdown:
     pd: float
     base_points: float
     rows: tuple[BreakdownRow, ...]
-    trees: float
+    joint: str
+    joint_points: float
 
 
 def breakdown(released: ReleasedModel, cells: Bytes8) -> Breakdown:
     """Take one applicant's score apart.
 
-    Guarantee: base points, rows and trees add up to the score before rounding.
+    Guarantee: base points, rows and joint points add up to the score before rounding.
 
     Args:
         released: the model.
@@ -68,7 +70,7 @@ def breakdown(released: ReleasedModel, cells: Bytes8) -> Breakdown:
     if cells.shape[1:] != (1,):
         raise LocalError(f"cells have shape {cells.shape}", remedy="give one applicant")
     model, scale = released.model, released.scale
-    additive = model.additive if isinstance(model, Boosted) else model
+    additive = additive_of(model)
     card = scorecard_of(model)
     places = [int(one.of_cell[cell]) for one, (cell,) in zip(card.bins, cells, strict=True)]
     parts = zip(card.bins, additive.contributions(), places, strict=True)
@@ -83,5 +85,6 @@ def breakdown(released: ReleasedModel, cells: Bytes8) -> Breakdown:
             BreakdownRow(one.name, one.labels[at], scale.factor * float(part[at]))
             for one, part, at in parts
         ),
-        trees=scale.factor * (log_odds - float(additive.log_odds(cells)[0])),
+        joint=joint_of(model),
+        joint_points=scale.factor * (log_odds - float(additive.log_odds(cells)[0])),
     )

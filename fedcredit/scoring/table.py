@@ -22,6 +22,7 @@ from fedcredit.data.columns import Column, Numeric
 from fedcredit.data.schema import Schema
 from fedcredit.errors import IntegrityError
 from fedcredit.models.bins import Additive, FeatureBins, Scorecard
+from fedcredit.models.network import Network
 from fedcredit.models.released import Model, scorecard_of
 from fedcredit.models.trees import Boosted
 from fedcredit.scoring.points import ScoreScale
@@ -31,7 +32,9 @@ __all__ = [
     "BinKind",
     "PointsRow",
     "PointsTable",
+    "additive_of",
     "check_layout",
+    "joint_of",
     "points_table",
     "points_to_csv",
 ]
@@ -84,15 +87,17 @@ class PointsTable:
     Attributes:
         base_points: the score, before rounding, of an applicant whose rows all add 0.
         rows: variables in the order of the data contract.
-        trees_lowest: fewest points that the trees of a boosted model could add; else 0.
-        trees_highest: most points that they could add; else 0.
+        joint: what reads several variables at once: "trees", "network", or "" for nothing.
+        joint_lowest: fewest points that it could add; else 0.
+        joint_highest: most points that it could add; else 0.
         note: what a reader must know about the table.
     """
 
     base_points: float
     rows: tuple[PointsRow, ...]
-    trees_lowest: float
-    trees_highest: float
+    joint: str
+    joint_lowest: float
+    joint_highest: float
     note: str
 
     def by_iv(self) -> tuple[str, ...]:
@@ -106,7 +111,7 @@ def points_table(model: Model, schema: Schema, scale: ScoreScale) -> PointsTable
 
     Guarantee: for a scorecard or an additive model, base points plus the points of one
     row a variable are the applicant's score before rounding and clipping. For a boosted
-    model they are its additive part, and the note bounds what the trees add.
+    model or a network they are its additive part, and the note bounds what the rest adds.
 
     Args:
         model: a released model.
@@ -121,7 +126,7 @@ def points_table(model: Model, schema: Schema, scale: ScoreScale) -> PointsTable
     """
     card = scorecard_of(model)
     check_layout(model, schema)
-    additive: Scorecard | Additive = model.additive if isinstance(model, Boosted) else model
+    additive = additive_of(model)
     shifts = (
         additive.shifts
         if isinstance(additive, Additive)
@@ -138,14 +143,26 @@ def points_table(model: Model, schema: Schema, scale: ScoreScale) -> PointsTable
         strict=True,
     ):
         rows += _rows(column, feature, beta, scale.factor * contribution, shift)
-    lowest, highest = _trees_range(model, scale)
+    lowest, highest = _joint_range(model, scale)
     return PointsTable(
         base_points=scale.offset + scale.factor * card.intercept,
         rows=tuple(rows),
-        trees_lowest=lowest,
-        trees_highest=highest,
+        joint=joint_of(model),
+        joint_lowest=lowest,
+        joint_highest=highest,
         note=_note(model, lowest, highest),
     )
+
+
+def additive_of(model: Model) -> Scorecard | Additive:
+    """The part of a model that reads one variable at a time."""
+    match model:
+        case Boosted():
+            return model.additive
+        case Network():
+            return model.scorecard
+        case Scorecard() | Additive():
+            return model
 
 
 def check_layout(model: Model, schema: Schema) -> None:
@@ -168,7 +185,7 @@ def check_layout(model: Model, schema: Schema) -> None:
 def points_to_csv(table: PointsTable) -> str:
     """The table as CSV: base points first, then one line a bin; numbers in full.
 
-    What the trees of a boosted model may add stands in a last line.
+    What trees or a network may add stands in a last line.
     """
     out = io.StringIO()
     names = [field.name for field in fields(PointsRow)]
@@ -178,9 +195,9 @@ def points_to_csv(table: PointsTable) -> str:
     for row in table.rows:
         cells = {name: getattr(row, name) for name in names}
         writer.writerow({k: repr(v) if isinstance(v, float) else v for k, v in cells.items()})
-    if table.trees_lowest or table.trees_highest:
-        between = f"from {table.trees_lowest:.1f} to {table.trees_highest:.1f} points"
-        writer.writerow({"variable": "(trees)", "bin": between})
+    if table.joint:
+        between = f"from {table.joint_lowest:.1f} to {table.joint_highest:.1f} points"
+        writer.writerow({"variable": f"({table.joint})", "bin": between})
     return out.getvalue()
 
 
@@ -230,25 +247,41 @@ def _kind(column: Column, feature: FeatureBins, index: int) -> BinKind:
     return "special" if bool((cells != column.missing_cell).any()) else "missing"
 
 
-def _trees_range(model: Model, scale: ScoreScale) -> tuple[float, float]:
-    """Fewest and most points that a model's trees could add, were every leaf reachable."""
-    if not isinstance(model, Boosted) or not model.leaf_values.size:
+def joint_of(model: Model) -> str:
+    """What of a model reads several variables at once: "trees", "network", or ""."""
+    if isinstance(model, Network):
+        return "network"
+    return "trees" if isinstance(model, Boosted) and model.leaf_values.size else ""
+
+
+def _joint_range(model: Model, scale: ScoreScale) -> tuple[float, float]:
+    """Fewest and most points that this could add, were every leaf and every bin reachable."""
+    if isinstance(model, Network):
+        lowest, highest = model.range()
+    elif isinstance(model, Boosted) and model.leaf_values.size:
+        lowest = float(model.leaf_values.min(axis=1).sum())
+        highest = float(model.leaf_values.max(axis=1).sum())
+    else:
         return 0.0, 0.0
-    lowest, highest = model.leaf_values.min(axis=1).sum(), model.leaf_values.max(axis=1).sum()
-    return float(scale.factor * lowest), float(scale.factor * highest)
+    return scale.factor * lowest, scale.factor * highest
 
 
 def _note(model: Model, lowest: float, highest: float) -> str:
     """What a reader must know about the table."""
-    text = (
-        "Counts, shares and bad rates carry the noise of the private release. Base points plus "
-        "one row a variable give the score before it is rounded and clipped."
-    )
-    if isinstance(model, Boosted) and model.leaf_values.size:
-        text = (
-            "Counts, shares and bad rates carry the noise of the private release. The rows are "
-            f"the additive part of the model; its {len(model.leaf_values)} trees read several "
-            f"variables at once and add between {lowest:.0f} and {highest:.0f} points more, "
-            "which no row shows."
+    noisy = "Counts, shares and bad rates carry the noise of the private release."
+    between = f"between {lowest:.0f} and {highest:.0f} points more, which no row shows."
+    if isinstance(model, Network):
+        return (
+            f"{noisy} The rows are the scorecard that the model started from; its network of "
+            f"{model.head.size} units reads several variables at once and adds {between} It keeps "
+            + ("every declared direction." if model.monotone else "no declared direction.")
         )
-    return text
+    if isinstance(model, Boosted) and model.leaf_values.size:
+        return (
+            f"{noisy} The rows are the additive part of the model; its "
+            f"{len(model.leaf_values)} trees read several variables at once and add {between}"
+        )
+    return (
+        f"{noisy} Base points plus one row a variable give the score before it is rounded and "
+        "clipped."
+    )

@@ -24,6 +24,7 @@ from fedcredit.federation.plan import StudyPlan
 from fedcredit.federation.terms import terms_of
 from fedcredit.learners.program import NoisyTotal
 from fedcredit.ledger.entries import Charge, Entry, Release
+from fedcredit.measures import measure as measuring
 from fedcredit.measures.measure import measure
 from fedcredit.models.queries import Gradient, Histograms, Query, ScoreHistogram
 from fedcredit.privacy.events import GaussianSum
@@ -388,3 +389,18 @@ def test_errors_do_not_depend_on_the_records() -> None:
             found.add(str(refusal.value))
         texts.append(found)
     assert texts[0] == texts[1] == texts[2]
+
+
+def test_a_study_of_networks_is_refused_where_torch_is_not_before_anything_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither the plan nor a charge stands in the book, and no record was read."""
+    monkeypatch.setattr(measuring, "find_spec", lambda name: None)
+    counted = Counted()
+    party = Party(plan("neural"), measure=counted)
+
+    with pytest.raises(LocalError, match="torch and Opacus"):
+        party.institution()
+
+    assert party.book.entries() == ()
+    assert counted.times == 0

@@ -14,7 +14,7 @@ from fedcredit.data.schema import Schema
 from fedcredit.data.synthetic import consortium, records_of
 from fedcredit.learners.directions import isotonic, keep_directions
 from fedcredit.learners.program import Learner
-from fedcredit.learners.registry import LEARNERS
+from fedcredit.learners.registry import LEARNERS, learner_named
 from fedcredit.models.bins import Additive, FeatureBins, Scorecard
 from fedcredit.models.released import Model
 from fedcredit.models.trees import Boosted, Forest
@@ -186,7 +186,18 @@ def every_step_holds(model: Model, schema: Schema, records: Bytes8) -> float:
     return worst
 
 
-@pytest.mark.parametrize("learner", LEARNERS, ids=lambda learner: learner.name)
+KEEPING = [learner for learner in LEARNERS if learner.name != "neural"]
+
+
+def test_a_network_that_is_not_asked_to_keeps_no_direction() -> None:
+    """The plain network bends as it likes: so the two tests below can fail."""
+    records = table(3, 3000)
+    model = trained(learner_named("neural"), records, 8.0)
+
+    assert every_step_holds(model, DIRECTED, cells_of(records)[:, :200]) < -0.01
+
+
+@pytest.mark.parametrize("learner", KEEPING, ids=lambda learner: learner.name)
 @pytest.mark.parametrize("epsilon", [8.0, 1.0])
 def test_a_released_model_keeps_every_direction_in_every_cell(
     learner: Learner, epsilon: float
@@ -198,7 +209,7 @@ def test_a_released_model_keeps_every_direction_in_every_cell(
     assert every_step_holds(model, DIRECTED, cells_of(records)[:, :200]) >= -ROUNDING
 
 
-@pytest.mark.parametrize("learner", LEARNERS, ids=lambda learner: learner.name)
+@pytest.mark.parametrize("learner", KEEPING, ids=lambda learner: learner.name)
 def test_models_of_the_made_up_consortium_keep_every_direction_in_every_cell(
     learner: Learner,
 ) -> None:

@@ -53,7 +53,10 @@ def test_the_shares_of_a_program_are_exactly_all_of_the_budget(learner: Learner)
     assert all(step.share > 0 for step in learner.steps)
 
 
-@pytest.mark.parametrize(("name", "rounds"), [("scorecard", 4), ("additive", 8), ("boosting", 9)])
+@pytest.mark.parametrize(
+    ("name", "rounds"),
+    [("scorecard", 4), ("additive", 8), ("boosting", 9), ("neural", 9), ("monotone", 9)],
+)
 def test_a_learner_has_its_number_of_rounds(name: str, rounds: int) -> None:
     (learner,) = (one for one in LEARNERS if one.name == name)
 

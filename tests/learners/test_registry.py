@@ -11,7 +11,7 @@ from fedcredit.learners.registry import LEARNERS, learner_named
 def test_each_learner_answers_to_its_name() -> None:
     names = [learner.name for learner in LEARNERS]
 
-    assert names == ["scorecard", "additive", "boosting"]
+    assert names == ["scorecard", "additive", "boosting", "neural", "monotone"]
     assert [learner_named(name).name for name in names] == names
 
 
@@ -32,5 +32,7 @@ def test_other_numbers_of_rounds_are_unknown(name: str) -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="'scorecard', 'additive', 'boosting'"):
-        learner_named("neural")
+    with pytest.raises(
+        ConfigError, match="'scorecard', 'additive', 'boosting', 'neural', 'monotone'"
+    ):
+        learner_named("forest")

@@ -17,14 +17,17 @@ from hypothesis import strategies as st
 from fedcredit.data.columns import Categorical, Numeric
 from fedcredit.data.records import Batch, Records, in_memory
 from fedcredit.data.schema import Schema
-from fedcredit.errors import PeerError
-from fedcredit.measures.measure import measure
+from fedcredit.errors import LocalError, PeerError
+from fedcredit.measures import measure as asking
+from fedcredit.measures.measure import check_able, measure
 from fedcredit.models.bins import Additive, FeatureBins, Scorecard
+from fedcredit.models.network import Network
 from fedcredit.models.queries import (
     Gradient,
     Histograms,
     Leaves,
     Moments,
+    NetworkGradient,
     Query,
     ScoreHistogram,
     decode_query,
@@ -35,6 +38,7 @@ from fedcredit.units import Flags, Ints
 from tests.models.strategies import (
     KINDS,
     Seen,
+    model_of,
     queries,
     records_of,
     schema_of,
@@ -286,3 +290,32 @@ def test_a_batch_that_is_not_contiguous_is_read_all_the_same() -> None:
     found = measure(Sliced(), query).value
 
     assert found.tolist() == measure(every_other, query).value.tolist()
+
+
+@pytest.mark.parametrize("missing", ["torch", "opacus"])
+def test_a_question_about_a_network_is_refused_where_what_it_needs_is_not_installed(
+    missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By name and before a record is read; other questions need neither."""
+    here = {"torch": True, "opacus": True, missing: False}
+    monkeypatch.setattr(asking, "find_spec", lambda name: here[name] or None)
+    schema = schema_of(
+        Numeric("income", "EUR", 0.0, 9.0, cells=9), Categorical("home", ("own", "rent"))
+    )
+    network = model_of("neural", schema, 1)
+    assert isinstance(network, Network)
+    records = Seen(records_of(schema, 6, 1))
+
+    with pytest.raises(LocalError, match="torch and Opacus") as caught:
+        measure(records, NetworkGradient(network, "head", 1.0, 10))
+
+    assert "fedcredit[neural]" in str(caught.value.remedy)
+    assert records.times == 0
+    for kind in KINDS:
+        check_able(kind)
+
+
+def test_where_they_are_installed_it_may_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "find_spec", lambda name: name)
+
+    check_able(NetworkGradient.kind)

@@ -16,11 +16,13 @@ from fedcredit.data.columns import Categorical, Column, Numeric
 from fedcredit.data.records import Batch, Records, in_memory
 from fedcredit.data.schema import Label, Schema
 from fedcredit.models.bins import Additive, FeatureBins, Scorecard
+from fedcredit.models.network import Network
 from fedcredit.models.queries import (
     Gradient,
     Histograms,
     Leaves,
     Moments,
+    NetworkGradient,
     Query,
     ScoreHistogram,
 )
@@ -29,6 +31,7 @@ from fedcredit.models.trees import Boosted, Forest
 from fedcredit.units import Floats
 
 __all__ = [
+    "ASKED",
     "KINDS",
     "MODELS",
     "Seen",
@@ -36,6 +39,7 @@ __all__ = [
     "forest_of",
     "model_of",
     "models",
+    "network_of",
     "queries",
     "records_of",
     "schema_of",
@@ -45,7 +49,9 @@ __all__ = [
 ]
 
 KINDS: Final = ("histograms", "moments", "gradient", "leaves", "score-histogram")
-MODELS: Final = ("scorecard", "additive", "boosting")
+ASKED: Final = (*KINDS, "network")
+"""Every kind of question; the last one is answered by torch, an extra."""
+MODELS: Final = ("scorecard", "additive", "boosting", "neural", "monotone")
 LABEL: Final = Label("default", ("0",), ("1",), "90 or more days past due", 12)
 DIRECTIONS: Final[tuple[Literal["none", "risk-up", "risk-down"], ...]] = (
     "none",
@@ -154,6 +160,15 @@ def forest_of(card: Scorecard, rng: np.random.Generator, trees: int) -> Forest:
     return Forest(feature, rng.integers(0, 7, (trees, depth)))
 
 
+def network_of(card: Scorecard, rng: np.random.Generator, *, monotone: bool = False) -> Network:
+    """Any network over the bins of a scorecard."""
+    units, width = int(rng.integers(1, 6)), int(rng.integers(1, 4))
+    vectors = tuple(rng.normal(size=(feature.woe.size, width)) for feature in card.bins)
+    weights = rng.normal(size=(units, len(vectors) * width))
+    biases, head = _numbers(rng, units), _numbers(rng, units)
+    return Network(card, vectors, weights, biases, head, float(rng.normal()), monotone)
+
+
 def model_of(kind: str, schema: Schema, seed: int, trees: int = 3) -> Model:
     """A model of the kind, with numbers from a seed."""
     rng = np.random.default_rng(seed)
@@ -164,6 +179,8 @@ def model_of(kind: str, schema: Schema, seed: int, trees: int = 3) -> Model:
     card = Scorecard(schema.digest(), bins, _numbers(rng, features), intercept, covariance)
     if kind == "scorecard":
         return card
+    if kind in ("neural", "monotone"):
+        return network_of(card, rng, monotone=kind == "monotone")
     additive = Additive(card, tuple(_numbers(rng, feature.woe.size) for feature in bins))
     if kind == "additive":
         return additive
@@ -220,6 +237,11 @@ def queries(draw: st.DrawFn, schema: Schema, kind: str) -> Query:
             assert isinstance(model, Boosted)
             forest = forest_of(model.scorecard, rng, draw(st.integers(0, 4)))
             return Leaves(model, forest, steps, draw(st.sampled_from((1, 3, 1000))))
+        case "network":
+            card = model_of("scorecard", schema, int(rng.integers(2**32)))
+            assert isinstance(card, Scorecard)
+            learned = draw(st.sampled_from(("head", "all")))
+            return NetworkGradient(network_of(card, rng), learned, clip, steps)
         case _:
             model = draw(models(schema))
             edges = np.unique(rng.normal(size=draw(st.integers(1, 9))) * 3)
@@ -228,4 +250,4 @@ def queries(draw: st.DrawFn, schema: Schema, kind: str) -> Query:
 
 def any_query(schema: Schema) -> st.SearchStrategy[Query]:
     """Any question that fits the schema."""
-    return st.sampled_from(KINDS).flatmap(lambda kind: queries(schema, kind))
+    return st.sampled_from(ASKED).flatmap(lambda kind: queries(schema, kind))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
@@ -16,18 +17,20 @@ from fedcredit.data.columns import Categorical, Numeric
 from fedcredit.data.schema import Schema
 from fedcredit.errors import LocalError, PeerError
 from fedcredit.models.bins import Scorecard
+from fedcredit.models.network import Network
 from fedcredit.models.queries import (
     Gradient,
     Histograms,
     Leaves,
     Moments,
+    NetworkGradient,
     Query,
     ScoreHistogram,
     decode_query,
     encode_query,
 )
 from fedcredit.models.trees import Boosted, Forest
-from tests.models.strategies import KINDS, any_query, model_of, queries, schema_of, schemas
+from tests.models.strategies import ASKED, any_query, model_of, queries, schema_of, schemas
 
 SCHEMA = schema_of(
     Numeric("income", "EUR", 0.0, 9000.0, cells=9, special=(-9.0,)),
@@ -36,6 +39,7 @@ SCHEMA = schema_of(
 )
 CARD = cast("Scorecard", model_of("scorecard", SCHEMA, 8))
 BOOSTED = cast("Boosted", model_of("boosting", SCHEMA, 8, trees=2))
+NETWORK = cast("Network", model_of("neural", SCHEMA, 8))
 TABLES = tuple(feature.of_cell for feature in CARD.bins)
 VALUES = tuple(feature.woe for feature in CARD.bins)
 GOOD: Mapping[str, Query] = {
@@ -43,6 +47,7 @@ GOOD: Mapping[str, Query] = {
     "moments": Moments(TABLES, (VALUES, VALUES), 2.5, 100),
     "gradient": Gradient(CARD, 2.5, 1000),
     "leaves": Leaves(BOOSTED, BOOSTED.forest, 10, 20),
+    "network": NetworkGradient(NETWORK, "all", 2.5, 1000),
     "score-histogram": ScoreHistogram(BOOSTED, np.linspace(-1.0, 1.0, 11), 16),
 }
 
@@ -55,7 +60,7 @@ def read_or_refused(data: bytes) -> Query | None:
         return None
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ASKED)
 @settings(max_examples=30)
 @given(data=st.data(), schema=schemas())
 def test_a_question_comes_back_from_its_bytes(
@@ -77,7 +82,7 @@ def test_a_question_comes_back_from_its_bytes(
     assert ours.part == ("held-out" if kind == "score-histogram" else "train")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ASKED)
 @settings(max_examples=150)
 @given(
     edits=st.lists(st.tuples(st.integers(0, 2**20), st.integers(1, 255)), min_size=1, max_size=3)
@@ -96,7 +101,7 @@ def test_changed_bytes_are_refused_or_another_question(
     assert found is None or encode_query(found) == bytes(changed)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ASKED)
 def test_bytes_cut_short_are_refused_wherever_they_are_cut(kind: str) -> None:
     sent = encode_query(GOOD[kind])
 
@@ -155,6 +160,7 @@ def put(value: Any, place: tuple[Any, ...], new: object) -> Any:  # noqa: ANN401
         {"kind": "scorecard"},
         {"kind": "additive"},
         {"kind": "boosting"},
+        {"kind": "neural"},
         np.zeros(0),
         np.zeros((2, 3)),
         np.full(2, 255, dtype=np.uint8),
@@ -162,7 +168,7 @@ def put(value: Any, place: tuple[Any, ...], new: object) -> Any:  # noqa: ANN401
     ],
     ids=repr,
 )
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ASKED)
 def test_a_part_of_another_type_is_refused_or_another_question(kind: str, new: object) -> None:
     """Every part of every question, at every level, in turn."""
     message = decode(encode_query(GOOD[kind]))
@@ -173,7 +179,7 @@ def test_a_part_of_another_type_is_refused_or_another_question(kind: str, new: o
         assert found is None or encode_query(found) == data
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ASKED)
 def test_a_part_less_is_refused(kind: str) -> None:
     message = cast("dict[str, Any]", decode(encode_query(GOOD[kind])))
 
@@ -232,6 +238,10 @@ MALFORMED: dict[str, Callable[[], object]] = {
     "splits that are no table": lambda: Leaves(
         BOOSTED, Forest(np.zeros(2, dtype=np.int64), np.zeros(2, dtype=np.int64)), 1, 1
     ),
+    "layers that are not there": lambda: NetworkGradient(NETWORK, "body", 1.0, 1),
+    "layers that are no text": lambda: NetworkGradient(NETWORK, cast("str", ("head",)), 1.0, 1),
+    "a network's gradient without a clip": lambda: NetworkGradient(NETWORK, "all", 0.0, 1),
+    "a network's gradient without steps": lambda: NetworkGradient(NETWORK, "all", 1.0, 0),
     "no edge": lambda: ScoreHistogram(CARD, np.zeros(0)),
     "edges that do not ascend": lambda: ScoreHistogram(CARD, np.array([0.0, 0.0])),
     "too many edges": lambda: ScoreHistogram(CARD, np.arange(65_536.0)),
@@ -314,6 +324,18 @@ def test_dim_and_sensitivity_follow_from_public_fields(data: st.DataObject, sche
             expected = (
                 trees * 2**depth + sum(sizes),
                 trees * query.leaf_steps**2 + features * query.bin_steps**2,
+            )
+        case NetworkGradient():
+            network = query.network
+            units, inputs = network.weights.shape
+            vectors = sum(part.size for part in network.vectors)
+            lower = units * (inputs + 1) if query.learned == "all" else 0
+            once, every = (inputs, vectors) if query.learned == "all" else (0, 0)
+            reach = once + lower + units + 1
+            rounding = 2 * query.steps * math.sqrt(reach)
+            expected = (
+                every + lower + units + 1,
+                query.steps**2 + reach + math.ceil(rounding),
             )
         case ScoreHistogram():
             expected = 2 * (query.edges.size + 1), query.steps**2

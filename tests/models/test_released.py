@@ -43,7 +43,7 @@ def card_in(parts: Parts) -> Parts:
     """The scorecard in the parts of any model."""
     if parts["kind"] == "boosting":
         return card_in(parts["additive"])
-    return cast("Parts", parts["scorecard"]) if parts["kind"] == "additive" else parts
+    return parts if parts["kind"] == "scorecard" else cast("Parts", parts["scorecard"])
 
 
 def first_bins(parts: Parts, **changes: object) -> None:
@@ -131,7 +131,7 @@ BINS: dict[str, tuple[type[Exception], Edit]] = {
 }
 
 CARD: dict[str, tuple[type[Exception], Edit]] = {
-    "another kind": (ValueError, lambda p: p.update(kind="neural")),
+    "another kind": (ValueError, lambda p: p.update(kind="forest")),
     "no kind": (KeyError, lambda p: p.pop("kind")),
     "no bins": (KeyError, lambda p: p.pop("bins")),
     "bins that are no sequence": (TypeError, lambda p: p.update(bins={})),
@@ -213,10 +213,60 @@ BOOSTED: dict[str, tuple[type[Exception], Edit]] = {
     ),
 }
 
+NETWORK: dict[str, tuple[type[Exception], Edit]] = {
+    "no scorecard beside the network": (KeyError, lambda p: p.pop("scorecard")),
+    "vectors that are no sequence": (TypeError, lambda p: p.update(vectors={})),
+    "a feature's vectors less": (ValueError, lambda p: p.update(vectors=p["vectors"][1:])),
+    "vectors of two widths": (
+        ValueError,
+        lambda p: p.update(vectors=(np.zeros((len(p["vectors"][0]), 9)), *p["vectors"][1:])),
+    ),
+    "vectors of no number": (
+        ValueError,
+        lambda p: p.update(
+            vectors=tuple(part[:, :0] for part in p["vectors"]),
+            weights=p["weights"][:, :0],
+        ),
+    ),
+    "vectors that are flat": (
+        TypeError,
+        lambda p: p.update(vectors=tuple(part.ravel() for part in p["vectors"])),
+    ),
+    "an infinite vector": (
+        ValueError,
+        lambda p: p.update(vectors=tuple(np.full_like(part, np.inf) for part in p["vectors"])),
+    ),
+    "weights of other vectors": (
+        ValueError,
+        lambda p: p.update(weights=p["weights"][:, 1:]),
+    ),
+    "weights that are integers": (TypeError, lambda p: p.update(weights=np.ones((2, 3), int))),
+    "no unit": (
+        ValueError,
+        lambda p: p.update(weights=p["weights"][:0], biases=np.zeros(0), head=np.zeros(0)),
+    ),
+    "too many units": (
+        ValueError,
+        lambda p: p.update(
+            weights=np.zeros((4097, p["weights"].shape[1])),
+            biases=np.zeros(4097),
+            head=np.zeros(4097),
+        ),
+    ),
+    "a head of other units": (ValueError, lambda p: p.update(head=np.append(p["head"], 1.0))),
+    "a head that is no number": (
+        ValueError,
+        lambda p: p.update(head=np.full_like(p["head"], np.nan)),
+    ),
+    "a shift that is an integer": (TypeError, lambda p: p.update(shift=1)),
+    "a shift beyond measure": (ValueError, lambda p: p.update(shift=1e101)),
+}
+
 MALFORMED = [
     *((kind, *case) for kind in ("scorecard",) for case in {**BINS, **CARD}.items()),
     *(("additive", *case) for case in ADDITIVE.items()),
     *(("boosting", *case) for case in BOOSTED.items()),
+    *(("neural", *case) for case in NETWORK.items()),
 ]
 
 

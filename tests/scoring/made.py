@@ -7,6 +7,7 @@ import numpy as np
 from fedcredit.data.columns import Categorical, Numeric
 from fedcredit.data.schema import Label, Schema
 from fedcredit.models.bins import Additive, FeatureBins, Scorecard
+from fedcredit.models.network import Network
 from fedcredit.models.released import Model
 from fedcredit.models.trees import Boosted, Forest
 from fedcredit.privacy.accounting import claims
@@ -17,7 +18,7 @@ from fedcredit.units import Bytes8
 
 __all__ = ["EVENTS", "KINDS", "SCHEMA", "cells", "model", "released"]
 
-KINDS = ("scorecard", "additive", "boosting")
+KINDS = ("scorecard", "additive", "boosting", "neural")
 
 SCHEMA = Schema(
     name="consumer",
@@ -70,6 +71,10 @@ def model(kind: str, seed: int = 1) -> Model:
     card = Scorecard(SCHEMA.digest(), bins, draw.uniform(0.3, 1.2, 3), 2.25, np.eye(4) * 0.01)
     if kind == "scorecard":
         return card
+    if kind == "neural":
+        vectors = tuple(draw.normal(size=(one.woe.size, 2)) for one in bins)
+        weights, biases, head = draw.normal(size=(4, 6)), draw.normal(size=4), draw.normal(size=4)
+        return Network(card, vectors, weights, biases, head * 0.2, 0.1, monotone=False)
     additive = Additive(card, tuple(draw.normal(size=one.woe.size) * 0.1 for one in bins))
     if kind == "additive":
         return additive

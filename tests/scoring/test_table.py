@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedcredit.errors import IntegrityError
+from fedcredit.models.network import Network
 from fedcredit.models.released import scorecard_of
 from fedcredit.models.trees import Boosted
 from fedcredit.scoring.points import STANDARD_SCALE
@@ -40,9 +41,26 @@ def test_what_trees_add_lies_within_the_stated_range() -> None:
     assert isinstance(made, Boosted)
     table = points_table(made, SCHEMA, STANDARD_SCALE)
     added = STANDARD_SCALE.factor * (made.log_odds(cells(500)) - made.additive.log_odds(cells(500)))
-    assert table.trees_lowest - 1e-9 <= added.min() < added.max() <= table.trees_highest + 1e-9
+    assert table.joint_lowest - 1e-9 <= added.min() < added.max() <= table.joint_highest + 1e-9
     assert "2 trees" in table.note
     assert points_table(made.additive, SCHEMA, STANDARD_SCALE).rows == table.rows
+
+
+def test_what_a_network_adds_lies_within_the_stated_range() -> None:
+    """Its rows are the scorecard's own, and the note says what it does not promise."""
+    made = model("neural")
+    assert isinstance(made, Network)
+    table = points_table(made, SCHEMA, STANDARD_SCALE)
+    card = made.scorecard
+    added = STANDARD_SCALE.factor * (made.log_odds(cells(500)) - card.log_odds(cells(500)))
+    assert table.joint_lowest - 1e-9 <= added.min() < added.max() <= table.joint_highest + 1e-9
+    assert "4 units" in table.note
+    assert "no declared direction" in table.note
+    assert (
+        "every declared direction"
+        in points_table(replace(made, monotone=True), SCHEMA, STANDARD_SCALE).note
+    )
+    assert points_table(card, SCHEMA, STANDARD_SCALE).rows == table.rows
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -82,7 +100,8 @@ def test_csv_holds_every_number_in_full(kind: str) -> None:
     assert float(lines[0]["points"]) == table.base_points
     read = [float(line["points"]) for line in lines[1 : 1 + len(table.rows)]]
     assert read == [row.points for row in table.rows]
-    assert (lines[-1]["variable"] == "(trees)") == (kind == "boosting")
+    joint = {"boosting": "(trees)", "neural": "(network)"}
+    assert lines[-1]["variable"] == joint.get(kind, table.rows[-1].variable)
     for line, row in zip(lines[1:], table.rows, strict=False):
         recomputed = float(line["coefficient"]) * float(line["woe"]) + float(line["adjustment"])
         assert STANDARD_SCALE.factor * recomputed == pytest.approx(row.points, abs=1e-9)
