@@ -58,7 +58,7 @@ e2e-local: $(READY) ## the same as plain processes, as root in network namespace
 		tests/consortium/test_leaving.py
 
 chaos: $(READY) ## a consortium that is killed, cut off and full: half an hour, needs root
-	@$(one_thread) $(PY) -m pytest tests/consortium/test_chaos.py tests/consortium/test_kills.py
+	@$(one_thread) $(PY) -m pytest -s tests/consortium/test_chaos.py tests/consortium/test_kills.py
 
 # More words for podman build, such as --network=host where only the machine reaches the index.
 BUILD ?=
