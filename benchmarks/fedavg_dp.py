@@ -21,6 +21,7 @@ import copy
 import json
 import logging
 import math
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -30,8 +31,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp.strategy import FedAvg, FedProx
+from flwr.supercore.task_identity import TaskIdentity
 from opacus import GradSampleModule
 from opacus.accountants.utils import get_noise_multiplier
 from opacus.optimizers import DPOptimizer
@@ -95,6 +97,8 @@ def fedavg_rows(
         seed: of initial weights, batches and noise.
         recipe: how DP-SGD is run.
     """
+    logging.getLogger("flwr").setLevel(logging.WARNING)
+    TaskIdentity.run_id, TaskIdentity.task_id, TaskIdentity.node_id = 1, 1, 1  # of messages
     scaled = standardised(inputs, np.concatenate(parts))
     sigma = noise_multiplier(epsilon, recipe.rate, recipe.rounds * recipe.local_steps)
     for name, proximal in STRATEGIES.items():
@@ -212,16 +216,13 @@ class Bank:
 
 def answer(bank: Bank, module: nn.Module, node: int) -> Message:
     """What a client of Flower's would send back."""
-    asked = Message(
-        RecordDict({"config": ConfigRecord()}), dst_node_id=node + 1, message_type="train"
-    )
     content = RecordDict(
         {
             "arrays": ArrayRecord(module.state_dict()),
             "metrics": MetricRecord({"num-examples": len(bank.labels)}),
         }
     )
-    return Message(content, reply_to=asked)
+    return Message(content, dst_node_id=node + 1, message_type="train")
 
 
 def auc(module: nn.Module, inputs: torch.Tensor, bad: Bytes8) -> float:
@@ -233,6 +234,7 @@ def auc(module: nn.Module, inputs: torch.Tensor, bad: Bytes8) -> float:
 
 def main() -> None:
     """Run the baseline alone."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # before Opacus' benchmarks
     from benchmarks.utility import load, one_hot, shares  # noqa: PLC0415 - it calls this file
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -243,7 +245,6 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    logging.getLogger("flwr").setLevel(logging.WARNING)
     figures: dict[str, float] = {}
     for name in options.sets.split(","):
         begun, data = time.perf_counter(), load(options.data, name)
