@@ -164,6 +164,22 @@ def standardised(inputs: Floats, train: Ints) -> torch.Tensor:
     return torch.from_numpy(np.clip(scaled, -5.0, 5.0).astype(np.float32))
 
 
+def raw_columns(data: Data) -> Floats:
+    """Columns as a table has them: numbers, the mean where one is missing, categories apart."""
+    columns = []
+    for feature in data.schema.features:
+        series = data.raw[feature.name]
+        if feature.ordered:
+            if not series.dtype.is_numeric():
+                series = series.cast(pl.String).str.replace_all(r"[$,\s]", "")
+            numbers = series.cast(pl.Float64, strict=False).fill_nan(None)
+            columns.append(numbers.fill_null(strategy="mean").to_numpy())
+        else:
+            text = series.cast(pl.String).fill_null("")
+            columns += [(text == kind).cast(pl.Float64).to_numpy() for kind in text.unique().sort()]
+    return np.column_stack(columns)
+
+
 def labels_of(bad: Bytes8) -> torch.Tensor:
     """Labels as the loss takes them."""
     return torch.from_numpy(bad.astype(np.float32))
