@@ -39,25 +39,36 @@ class Part:
 
 def parts_of(
     stack: Stack | None,
-    size: int,
+    sizes: tuple[int, ...],
     inputs: torch.Tensor,
     labels: torch.Tensor,
     weights: torch.Tensor | None,
 ) -> Iterator[Part]:
-    """Cut a table into parts, and round what goes into a stack: once for all rounds."""
-    for at in range(0, len(labels), size):
+    """Cut a table into parts, and round what goes into a stack: once for all rounds.
+
+    Args:
+        stack: what will take them, if it is one.
+        sizes: of parts, most first; all but the last are taken while they are full.
+        inputs: shape ``(n, d)``.
+        labels: shape ``(n,)``.
+        weights: shape ``(n,)``.
+    """
+    at = 0
+    while at < len(labels):
+        size = next((size for size in sizes if size <= len(labels) - at), sizes[-1])
         some = slice(at, at + size)
+        at += size
         x, y = _padded(inputs[some], size), _padded(labels[some], size)
         w = None if weights is None else _padded(weights[some], size)
-        rounded = sizes = None
+        rounded = squares = None
         if stack is not None and stack.embedding is not None:
             x = stack.embedding.rows(x)
         elif stack is not None:
             rounded = on_grid(x.clone(), stack.precision)
-            sizes = rounded.square().sum(1)
+            squares = rounded.square().sum(1)
             if bias_of(stack.linear[0]) is not None:
-                sizes += float(stack.precision.unit) ** 2
-        yield Part(x, rounded, sizes, y, w, len(labels[some]))
+                squares += float(stack.precision.unit) ** 2
+        yield Part(x, rounded, squares, y, w, len(labels[some]))
 
 
 def _padded(part: torch.Tensor, size: int) -> torch.Tensor:

@@ -44,13 +44,13 @@ def sum_stack(
     slope: Slope,
     clip: float,
     grid: Grid,
-    rooms: dict[Grid, Passes] | None = None,
+    rooms: dict[tuple[Grid, int], Passes] | None = None,
 ) -> Ints:
     """Sum the clipped integer rows of a table.
 
     Args:
         stack: what the gradient is of.
-        parts: of its table, of ``stack.chunk`` records.
+        parts: of its table, of ``stack.chunks`` records.
         slope: see `persample.clipped_sum`.
         clip: norm of a record's gradient.
         grid: its fine radius is the integer norm of ``clip``.
@@ -60,32 +60,41 @@ def sum_stack(
         Shape ``(P,)``, released steps, in the order of the module's parameters.
     """
     rooms = {} if rooms is None else rooms
-    by_hand = rooms.pop(grid, None) or Passes(stack, grid)  # no two sums have one room
+    taken: dict[int, Passes] = {}
+    total = np.zeros((2, sum(p.numel() for p in stack.parameters())), dtype=np.int64)
     with torch.no_grad():
-        by_hand.begin(stack, clip)
         for part in parts:
-            by_hand.add(part, slope)
-        total = by_hand.total()
-    rooms[grid] = by_hand
-    return total
+            size = len(part.labels)
+            if size not in taken:  # a room that is taken is no other sum's
+                at = grid, size
+                taken[size] = rooms.pop(at) if at in rooms else Passes(stack, grid, size)
+                taken[size].begin(stack, clip)
+            taken[size].add(part, slope)
+        for size, by_hand in taken.items():
+            total += by_hand.total()
+            rooms[grid, size] = by_hand
+    return grid.join(total[0], total[1])
 
 
 def places_are_alike(stack: Stack, record: torch.Tensor, grid: Grid) -> bool:
-    """Whether one record, set in every place of a pass, has the same integers in all of them.
+    """Whether one record, in every place of passes of every size, has the same integers.
 
     Args:
         stack: what would be passed through.
         record: a public one, shape ``(d,)``.
         grid: of a sum.
     """
-    inputs = record.expand(stack.chunk, -1).clone()
-    labels = torch.zeros(stack.chunk, dtype=torch.int64, device=record.device)
-    (part,) = parts_of(stack, stack.chunk, inputs, labels, None)
-    by_hand = Passes(stack, grid)
-    with torch.no_grad():
-        by_hand.begin(stack, 1.0)
-        steps, came_in = by_hand.factors(part, lambda logits, _: torch.cos(logits))
-    return all(bool((rows == rows[:1]).all()) for rows in (*steps, *came_in))
+    found = []
+    for size in stack.chunks:
+        inputs = record.expand(size, -1).clone()
+        labels = torch.zeros(size, dtype=torch.int64, device=record.device)
+        (part,) = parts_of(stack, (size,), inputs, labels, None)
+        by_hand = Passes(stack, grid, size)
+        with torch.no_grad():
+            by_hand.begin(stack, 1.0)
+            steps, came_in = by_hand.factors(part, lambda logits, _: torch.cos(logits))
+        found.append(torch.cat([*steps, *came_in], dim=1))
+    return all(bool((rows == found[0][:1]).all()) for rows in found)
 
 
 class Passes:
@@ -95,11 +104,11 @@ class Passes:
     biases, so that a pass takes few and long operations.
     """
 
-    def __init__(self, stack: Stack, grid: Grid) -> None:
-        """Set up buffers that every pass of every sum uses again."""
+    def __init__(self, stack: Stack, grid: Grid, chunk: int) -> None:
+        """Set up buffers that every pass of every sum uses again, of ``chunk`` records each."""
         self.grid, self.precision = grid, stack.precision
         first, embedding = stack.linear[0].weight, stack.embedding
-        self.dtype, self.device, self.chunk = first.dtype, first.device, stack.chunk
+        self.dtype, self.device, self.chunk = first.dtype, first.device, chunk
         block = min(self.chunk, 1 << (self.precision.exact // grid.radius).bit_length() - 1)
         self.blocks = (self.chunk // block, block)
         self.buffers: dict[tuple[str, int], torch.Tensor] = {}
@@ -128,7 +137,7 @@ class Passes:
         short = self.dtype == torch.float32
         few = torch.int32 if short else torch.int64
         self.whole = torch.empty_like(self.products, dtype=few)
-        self.short = torch.zeros_like(self.products, dtype=few)
+        self.short = torch.empty_like(self.products, dtype=few)
         self.most = 2**31 // self.precision.exact - 1 if short else 1
         looked_up = [] if embedding is None else [embedding.weight.numel()]
         self.long = [np.zeros((2, size), np.int64) for size in (*looked_up, *sizes)]
@@ -162,13 +171,16 @@ class Passes:
             if biases.shape[1]:
                 torch.sum(left, 1, out=biases)
         self.of_biases.mul_(self.precision.unit)
-        self.short.add_(self.whole.copy_(self.products))
+        if self.passes:
+            self.short.add_(self.whole.copy_(self.products))
+        else:
+            self.short.copy_(self.products)
         self.passes += 1
-        if self.passes % self.most == 0:
+        if self.passes == self.most:
             self._flush()
 
     def total(self) -> Ints:
-        """The sum on the released grid, in the order of the module's parameters."""
+        """The sum, shape ``(2, P)``, in two parts on the grid, in the parameters' order."""
         self._flush()
         ordered, at = self.long[: self.looked_up], 0
         for total, (_, biases) in zip(self.long[self.looked_up :], self.outs, strict=False):
@@ -177,7 +189,7 @@ class Passes:
         both = np.concatenate(ordered, axis=1)
         for total in self.long:
             total.fill(0)
-        return self.grid.join(both[0], both[1])
+        return both
 
     def factors(self, part: Part, slope: Slope) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """The two integer factors of every record's row, layer by layer.
@@ -301,13 +313,15 @@ class Passes:
 
     def _flush(self) -> None:
         """Move what was added in few bits to the total."""
+        if not self.passes:
+            return
         few, begun = self.short.cpu().numpy(), 0
         for at, total in enumerate(self.long[self.looked_up :], start=self.looked_up):
             ended = begun + self.blocks[0] * total.shape[1]
             of_blocks = few[begun:ended].reshape(self.blocks[0], -1)
             self._keep(at, of_blocks.sum(axis=0, dtype=np.int64))
             begun = ended
-        self.short.zero_()
+        self.passes = 0
 
     def _buffer(self, name: str, at: int, width: int) -> torch.Tensor:
         """A matrix of one row a record, used again by every pass."""

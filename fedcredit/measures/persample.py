@@ -71,7 +71,7 @@ class Table:
 
     like: tuple[torch.dtype, torch.device, tuple[torch.Size, ...], bool]
     parts: tuple[Part, ...]
-    rooms: dict[Grid, Passes] = field(default_factory=dict, repr=False)
+    rooms: dict[tuple[Grid, int], Passes] = field(default_factory=dict, repr=False)
 
 
 def tabled(
@@ -108,10 +108,10 @@ def tabled(
             remedy="move them to one device and one type",
         )
     stack = read_stack(module)
-    size = stack.chunk if stack is not None else _micro_batch(module)
-    _try_out(module, size, inputs)
+    sizes = stack.chunks if stack is not None else (_micro_batch(module),)
+    _try_out(module, inputs)
     return Table(
-        _like(module, stack), tuple(parts_of(stack, size, inputs.detach(), labels, weights))
+        _like(module, stack), tuple(parts_of(stack, sizes, inputs.detach(), labels, weights))
     )
 
 
@@ -248,7 +248,7 @@ def _check_products() -> None:
         )
 
 
-def _try_out(module: nn.Module, size: int, inputs: torch.Tensor) -> None:
+def _try_out(module: nn.Module, inputs: torch.Tensor) -> None:
     """Pass a public record through a module, before any other.
 
     Raises:
@@ -272,7 +272,8 @@ def _try_out(module: nn.Module, size: int, inputs: torch.Tensor) -> None:
                     f"{type(module).__name__} rewrites its buffer {name!r}",
                     remedy="make its output a function of parameters and one record",
                 )
-        _, rows = _rows_of(module)(record.expand(size, *shape).clone())
+        batch = record.expand(_micro_batch(module), *shape).clone()
+        _, rows = _rows_of(module)(batch)
         alike = bool((rows == rows[:1]).all())
     if not alike:
         raise PrivacyError(

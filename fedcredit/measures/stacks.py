@@ -113,6 +113,11 @@ class Stack:
         """How finely its float type counts."""
         return _PRECISIONS[self.linear[0].weight.dtype]
 
+    def parameters(self) -> list[nn.Parameter]:
+        """All that is learned, in the module's order."""
+        looked_up = [] if self.embedding is None else [self.embedding.weight]
+        return looked_up + [p for layer in self.linear for p in layer.parameters()]
+
     @property
     def reach(self) -> int:
         """How many parameters one record's gradient can touch."""
@@ -122,10 +127,12 @@ class Stack:
         return looked_up + sum(p.numel() for layer in self.linear for p in layer.parameters())
 
     @property
-    def chunk(self) -> int:
-        """Records in one pass, a power of two: a public function of the widths alone."""
-        widest = max(max(layer.in_features, layer.out_features) for layer in self.linear)
-        return 4096 if widest * len(self.linear) <= 64 else 1024
+    def chunks(self) -> tuple[int, ...]:
+        """Records in one pass, most first, powers of two: a public function of the shape.
+
+        One layer takes few and short operations a record, so more records go at a time.
+        """
+        return (16384, 4096) if len(self.linear) == 1 else (1024,)
 
 
 def read_stack(module: nn.Module) -> Stack | None:
@@ -204,8 +211,7 @@ def on_grid(activation: torch.Tensor, precision: Precision) -> torch.Tensor:
 
 def _can_be_passed(stack: Stack) -> bool:
     """Whether all parameters are distinct, learned, of one type, and layers are narrow enough."""
-    tensors = [p for leaf in stack.linear for p in leaf.parameters()]
-    tensors += [] if stack.embedding is None else [stack.embedding.weight]
+    tensors = stack.parameters()
     alike = {(p.dtype, p.device, p.requires_grad) for p in tensors}
     if len(alike) != 1 or len(set(map(id, tensors))) != len(tensors):
         return False

@@ -32,7 +32,7 @@ def fine_sum(case: Case, clip: float, grid: Grid) -> Ints:
     """The sum on a grid that no released one is as fine as."""
     stack = read_stack(case.module)
     assert stack is not None
-    parts = parts_of(stack, stack.chunk, case.inputs, case.labels, case.weights)
+    parts = parts_of(stack, stack.chunks, case.inputs, case.labels, case.weights)
     return sum_stack(stack, parts, slope, clip, grid)
 
 
@@ -122,6 +122,22 @@ def test_a_released_sum_moves_by_no_more_than_its_sensitivity(
     assert sum(int(step) ** 2 for step in moved) <= most
 
 
+@pytest.mark.parametrize("gone", [0, 4095, 16384, 16500, 20479])
+def test_records_that_move_to_a_pass_of_another_size_keep_their_integers(gone: int) -> None:
+    """One layer takes 16,384 records at a time, and 4,096 where fewer are left."""
+    torch.manual_seed(gone)
+    module = nn.Sequential(nn.Linear(21, 1))
+    n = 16384 + 4096
+    case = Case(module, torch.randn(n, 21), torch.randint(0, 2, (n,)))
+    sizes = [len(part.labels) for part in tabled(module, case.inputs, case.labels).parts]
+    assert sizes == [16384, 4096]
+
+    moved = summed(case) - summed(case.without(gone))
+
+    assert moved.tolist() == summed(case.only([gone])).tolist()
+    assert moved.any()
+
+
 @pytest.mark.parametrize("gone", [0, 517, 1023, 1024, 2500])
 def test_records_that_move_to_another_place_or_pass_keep_their_integers(gone: int) -> None:
     """One that goes early moves all behind it up, over the edges of passes of 1,024."""
@@ -131,7 +147,7 @@ def test_records_that_move_to_another_place_or_pass_keep_their_integers(gone: in
     case = Case(module, torch.randn(2501, 50), torch.randint(0, 2, (2501,)))
     stack = read_stack(module)
     assert stack is not None
-    assert stack.chunk == 1024
+    assert stack.chunks == (1024,)
 
     moved = summed(case) - summed(case.without(gone))
 
@@ -329,9 +345,9 @@ def test_a_part_is_of_the_size_of_a_pass_and_filled_up_with_zeros() -> None:
     stack = read_stack(module)
     assert stack is not None
 
-    (part,) = parts_of(stack, stack.chunk, torch.ones(5, 3), torch.ones(5), None)
+    (part,) = parts_of(stack, stack.chunks, torch.ones(5, 3), torch.ones(5), None)
 
     assert isinstance(part, Part)
     assert part.count == 5
-    assert part.inputs.shape == (stack.chunk, 3)
+    assert part.inputs.shape == (stack.chunks[-1], 3)
     assert part.labels.sum() == 5
