@@ -132,7 +132,9 @@ class Stack:
 
         One layer takes few and short operations a record, so more records go at a time.
         """
-        return (16384, 4096) if len(self.linear) == 1 else (1024,)
+        if len(self.linear) > 1:
+            return 4096, 1024
+        return (65536, 16384, 4096) if self.linear[0].in_features <= 128 else (16384, 4096)
 
 
 def read_stack(module: nn.Module) -> Stack | None:

@@ -138,16 +138,16 @@ def test_records_that_move_to_a_pass_of_another_size_keep_their_integers(gone: i
     assert moved.any()
 
 
-@pytest.mark.parametrize("gone", [0, 517, 1023, 1024, 2500])
+@pytest.mark.parametrize("gone", [0, 1023, 4095, 4096, 6500])
 def test_records_that_move_to_another_place_or_pass_keep_their_integers(gone: int) -> None:
-    """One that goes early moves all behind it up, over the edges of passes of 1,024."""
+    """One that goes early moves all behind it up, over the edges of passes of 4,096 and 1,024."""
     torch.manual_seed(gone)
     module = nn.Sequential(nn.Linear(50, 64), nn.Tanh(), nn.Linear(64, 33), nn.ReLU())
     module.extend([nn.Linear(33, 1)])
-    case = Case(module, torch.randn(2501, 50), torch.randint(0, 2, (2501,)))
+    case = Case(module, torch.randn(6501, 50), torch.randint(0, 2, (6501,)))
     stack = read_stack(module)
     assert stack is not None
-    assert stack.chunks == (1024,)
+    assert stack.chunks == (4096, 1024)
 
     moved = summed(case) - summed(case.without(gone))
 

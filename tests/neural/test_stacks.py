@@ -64,7 +64,7 @@ def test_a_sequence_of_linear_layers_and_activations_is_a_stack(module: nn.Modul
         if embedding is not None:
             touched += len(embedding.sizes) * embedding.width
         assert stack.reach == touched
-        assert stack.chunks == ((1024,) if len(leaves) > 1 else (16384, 4096))
+        assert stack.chunks == ((4096, 1024) if len(leaves) > 1 else (65536, 16384, 4096))
         assert list(map(id, stack.parameters())) == list(map(id, module.parameters()))
 
 
