@@ -68,7 +68,7 @@ EPSILONS = (0.5, 1.0, 3.0, 8.0)
 LEARNERS = ("scorecard", "additive", "boosting", "neural", "monotone")
 NETWORKS = ("neural", "monotone")
 NEAR_BOOSTING = 0.5  # points that the best network may be behind boosting
-MLP = "plain DP-SGD MLP"
+MLP = "plain DP-SGD MLP, raw"
 AHEAD_OF_MLP = {"gmsc": 1.0}  # points that it must be ahead of the plain DP-SGD network; else 0
 INSTITUTIONS = 10
 SCHEMAS = Path(__file__).parent.parent / "configs" / "schema"
@@ -349,11 +349,12 @@ def one_split(
 def baselines(data: Data, train: Ints, test: Ints, seed: int) -> Iterator[tuple[str, str, float]]:
     """What others do, at epsilon 1: see benchmarks/fedavg_dp.py."""
     others = import_module("fedavg_dp")  # needs torch, Opacus and Flower
-    rows = one_hot(data)
-    yield MLP, "eps1", float(others.plain_dp_mlp(rows, data.bad, train, test, 1.0, seed))
     parts = shares(data, train, "iid", seed)
-    for name, auc in others.fedavg_rows(rows, data.bad, parts, test, 1.0, seed):
-        yield str(name), "eps1", float(auc)
+    for kind, rows in {"raw": others.raw_columns(data), "cells": one_hot(data)}.items():
+        pooled = others.plain_dp_mlp(rows, data.bad, train, test, 1.0, seed)
+        yield f"plain DP-SGD MLP, {kind}", "eps1", float(pooled)
+        for name, auc in others.fedavg_rows(rows, data.bad, parts, test, 1.0, seed):
+            yield f"{name}, {kind}", "eps1", float(auc)
 
 
 def equal_to_pooled(data: Data) -> bool:

@@ -68,8 +68,8 @@ class Institution:
 
     Raises:
         PrivacyError: the plan does not meet the terms.
-        LocalError: the records are of another schema than the plan's, or a round asks what
-            this installation cannot answer.
+        LocalError: the records are of another schema than the plan's.
+        ConfigError: a round asks what this installation cannot answer.
     """
 
     name: InstitutionId

@@ -9,7 +9,7 @@ import numpy as np
 
 from fedcredit.data.records import Batch, Records
 from fedcredit.data.schema import Schema
-from fedcredit.errors import LocalError, PeerError
+from fedcredit.errors import ConfigError, PeerError
 from fedcredit.measures.histograms import count_cells, count_scores
 from fedcredit.measures.leaves import sum_leaves
 from fedcredit.measures.rows import sum_gradients, sum_products
@@ -78,7 +78,7 @@ def check_fit(schema: Schema, query: Query) -> None:
 
     Raises:
         PeerError: it does not have one table of cells for each feature, of its size.
-        LocalError: this installation cannot answer it.
+        ConfigError: this installation cannot answer it.
     """
     expected = tuple(feature.cell_count for feature in schema.features)
     named = schema.digest()
@@ -109,10 +109,10 @@ def check_able(kind: str) -> None:
     """Refuse a kind of question that this installation cannot answer.
 
     Raises:
-        LocalError: it is about a network, and torch or Opacus is not installed.
+        ConfigError: it is about a network, and torch or Opacus is not installed.
     """
     if kind == NetworkGradient.kind and not (find_spec("torch") and find_spec("opacus")):
-        raise LocalError(
+        raise ConfigError(
             "a question about a network needs torch and Opacus, which are not installed",
             remedy="install fedcredit[neural] on this node, and let it be asked again",
         )

@@ -14,7 +14,7 @@ from torch import nn
 
 from fedcredit.data.records import Batch
 from fedcredit.errors import LocalError
-from fedcredit.measures.parts import Part, parts_of
+from fedcredit.measures.parts import Part
 from fedcredit.measures.passes import sum_stack
 from fedcredit.measures.persample import bounded_slope, tabled
 from fedcredit.measures.stacks import CellEmbedding, read_stack
@@ -43,19 +43,13 @@ def sum_network(batches: Iterable[Batch], query: NetworkGradient) -> Ints:
     stack = read_stack(module)
     if stack is None:  # pragma: no cover - `module_of` makes nothing else
         raise LocalError("the network is no stack", remedy="report this as a fault of ours")
-    # Refuses what `clipped_sum` refuses, before a record is read.
-    tabled(
-        module,
-        _inputs(query, np.zeros((len(network.vectors), 0), np.uint8)).to(device),
-        torch.zeros(0, device=device),
-    )
 
     def parts() -> Iterator[Part]:
         for batch in batches:
-            inputs = _inputs(query, bins_of(network.scorecard.bins, batch.cells)).to(device)
+            bins = bins_of(network.scorecard.bins, batch.cells)
             base = network.scorecard.log_odds(batch.cells)
             labels = torch.from_numpy(base + 1j * batch.bad).to(device)
-            yield from parts_of(stack, stack.chunk, inputs, labels, None)
+            yield from tabled(module, _inputs(query, bins).to(device), labels).parts
 
     grid = fine_grid(query.steps, stack.precision.finest)
     with torch.autocast(device.type, enabled=False):

@@ -16,10 +16,11 @@ import numpy as np
 from fedcredit.models.bins import Scorecard, bins_of
 from fedcredit.units import Bytes8, Flags, Floats
 
-__all__ = ["MOST_UNITS", "MOST_WIDTH", "Network"]
+__all__ = ["MOST_INPUTS", "MOST_UNITS", "MOST_WIDTH", "Network"]
 
 MOST_UNITS = 4096
 MOST_WIDTH = 64  # numbers in a bin's vector
+MOST_INPUTS = 8192  # of a unit
 _PASS = 1024  # records in one product
 
 

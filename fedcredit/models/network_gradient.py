@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from fedcredit.models.grids import sensitivity_squared
 from fedcredit.models.network import Network
 from fedcredit.models.sound import check_grid, malformed
 
 __all__ = ["NetworkGradient"]
+
+LARGEST = 1e6  # of any number of the network: no square or product leaves float32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,8 +40,11 @@ class NetworkGradient:
     part = "train"
 
     def __post_init__(self) -> None:
-        """Refuse a grid that is not one, and layers that are not there."""
-        if self.learned not in ("head", "all"):
+        """Refuse a grid that is not one, layers that are not there, and absurd numbers."""
+        network = self.network
+        parts = (*network.vectors, network.weights, network.biases, network.head)
+        near = all(bool((np.abs(part) <= LARGEST).all()) for part in parts)
+        if self.learned not in ("head", "all") or not near or not abs(network.shift) <= LARGEST:
             raise malformed(self.kind)
         check_grid(self.kind, self.clip, self.steps)
 

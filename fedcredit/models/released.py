@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fedcredit.codec import Value
 from fedcredit.models.bins import Additive, FeatureBins, Scorecard
-from fedcredit.models.network import MOST_UNITS, MOST_WIDTH, Network
+from fedcredit.models.network import MOST_INPUTS, MOST_UNITS, MOST_WIDTH, Network
 from fedcredit.models.trees import Boosted, Forest
 
 __all__ = ["LARGEST", "Model", "from_wire", "scorecard_of", "to_wire"]
@@ -179,6 +179,7 @@ def _network(body: Mapping[str, object]) -> Network:
         len(widths) != 1
         or not 1 <= min(widths) <= MOST_WIDTH
         or not 1 <= biases.size <= MOST_UNITS
+        or weights.shape[1] > MOST_INPUTS
         or weights.shape != (biases.size, len(vectors) * min(widths))
         or head.shape != biases.shape
     ):

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from fedcredit.cli.main import main
+from fedcredit.measures import measure as measuring
 from fedcredit.report.folder import FILES
 from fedcredit.scoring.model import read_model
 from fedcredit.scoring.points import tier_of
@@ -135,3 +136,26 @@ def test_it_overwrites_nothing_but_an_earlier_run(
     assert "round" not in shown.err
     left = ["mine", "thesis.tex"] if stranger == "folder" else ["mine"]
     assert sorted(one.name for one in tmp_path.rglob("*")) == left
+
+
+def test_where_torch_is_missing_the_demo_says_what_to_install(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "find_spec", lambda name: None)
+    keep = tmp_path / "demo"
+
+    assert main(["demo", "--learner", "neural", "--scale", "0.05", "--keep", str(keep)]) == 1
+
+    assert "fedcredit[neural]" in capsys.readouterr().err
+    assert not keep.exists()
+
+
+def test_an_unknown_learner_is_refused_with_the_known_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep = tmp_path / "demo"
+
+    assert main(["demo", "--learner", "forest", "--keep", str(keep)]) == 1
+
+    assert "'neural'" in capsys.readouterr().err
+    assert not keep.exists()

@@ -13,6 +13,7 @@ from fedcredit.codec import encode
 from fedcredit.data.records import Records
 from fedcredit.errors import (
     BudgetExceeded,
+    ConfigError,
     FedCreditError,
     LocalError,
     PeerError,
@@ -399,7 +400,7 @@ def test_a_study_of_networks_is_refused_where_torch_is_not_before_anything_is_wr
     counted = Counted()
     party = Party(plan("neural"), measure=counted)
 
-    with pytest.raises(LocalError, match="torch and Opacus"):
+    with pytest.raises(ConfigError, match="torch and Opacus"):
         party.institution()
 
     assert party.book.entries() == ()

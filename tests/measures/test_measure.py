@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from fedcredit.data.columns import Categorical, Numeric
 from fedcredit.data.records import Batch, Records, in_memory
 from fedcredit.data.schema import Schema
-from fedcredit.errors import LocalError, PeerError
+from fedcredit.errors import ConfigError, PeerError
 from fedcredit.measures import measure as asking
 from fedcredit.measures.measure import check_able, measure
 from fedcredit.models.bins import Additive, FeatureBins, Scorecard
@@ -306,7 +306,7 @@ def test_a_question_about_a_network_is_refused_where_what_it_needs_is_not_instal
     assert isinstance(network, Network)
     records = Seen(records_of(schema, 6, 1))
 
-    with pytest.raises(LocalError, match="torch and Opacus") as caught:
+    with pytest.raises(ConfigError, match="torch and Opacus") as caught:
         measure(records, NetworkGradient(network, "head", 1.0, 10))
 
     assert "fedcredit[neural]" in str(caught.value.remedy)

@@ -240,6 +240,15 @@ MALFORMED: dict[str, Callable[[], object]] = {
     ),
     "layers that are not there": lambda: NetworkGradient(NETWORK, "body", 1.0, 1),
     "layers that are no text": lambda: NetworkGradient(NETWORK, cast("str", ("head",)), 1.0, 1),
+    "a network whose numbers leave float32": lambda: NetworkGradient(
+        replace(NETWORK, head=np.full_like(NETWORK.head, 1.1e6)), "head", 1.0, 1
+    ),
+    "a network whose shift is absurd": lambda: NetworkGradient(
+        replace(NETWORK, shift=-1.1e6), "head", 1.0, 1
+    ),
+    "a network that holds no number": lambda: NetworkGradient(
+        replace(NETWORK, weights=np.full_like(NETWORK.weights, np.nan)), "all", 1.0, 1
+    ),
     "a network's gradient without a clip": lambda: NetworkGradient(NETWORK, "all", 0.0, 1),
     "a network's gradient without steps": lambda: NetworkGradient(NETWORK, "all", 1.0, 0),
     "no edge": lambda: ScoreHistogram(CARD, np.zeros(0)),

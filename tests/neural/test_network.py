@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -152,6 +154,28 @@ def test_a_question_that_was_changed_on_its_way_moves_no_further(
         return
 
     assert all(int(((found - one) ** 2).sum()) <= query.sensitivity_squared for one in sums)
+
+
+@pytest.mark.parametrize("learned", ["head", "all"])
+@pytest.mark.parametrize("size", [1e3, 1e6])
+def test_the_largest_numbers_that_may_be_asked_about_are_summed_within_the_sensitivity(
+    size: float, learned: str
+) -> None:
+    """Nothing fails after the charge."""
+    made = network(5)
+    huge = replace(
+        made,
+        vectors=tuple(np.sign(one) * size for one in made.vectors),
+        weights=np.sign(made.weights) * size,
+        head=np.full_like(made.head, size),
+    )
+    query = NetworkGradient(huge, learned, 1.0, 4096)
+    records, rows = records_of(SCHEMA, 20, 1), np.arange(20)
+    found = measure(records, query).value
+
+    for one in rows:
+        moved = found - measure(some(records, rows != one), query).value
+        assert int((moved**2).sum()) <= query.sensitivity_squared
 
 
 @pytest.mark.parametrize("learned", ["head", "all"])
