@@ -13,6 +13,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready-$(HERE)
 BROWSER := $(VENV)/.browser-$(HERE)
+NEURAL := $(VENV)/.neural-$(HERE)
 
 # The first Python that will do; `make PYTHON=/path/to/python ...` takes another.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -24,7 +25,7 @@ JOBS ?= auto
 one_thread := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 POLARS_MAX_THREADS=1
 
 .PHONY: help setup demo test lint types tests superlink e2e e2e-local images chaos faults \
-	browser one format lock clean
+	browser neural one format lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -81,6 +82,9 @@ faults: $(READY) ## kills, full disks, put-back ledgers, lying witnesses: some m
 browser: $(BROWSER) ## all pages in a headless Chromium, which must be there: two minutes
 	@$(one_thread) $(PY) -m pytest tests/browser
 
+neural: $(NEURAL) ## what needs PyTorch: per-record gradients, studies of networks: some minutes
+	@$(one_thread) $(PY) -m pytest -n $(JOBS) tests/neural
+
 one: $(READY) ## one test: make one T=tests/privacy/test_sums.py
 	@test -n "$(T)" || { echo 'which test? make one T=tests/privacy/test_sums.py' >&2; exit 2; }
 	@$(one_thread) $(PY) -m pytest $(T)
@@ -112,3 +116,7 @@ $(READY): pyproject.toml
 $(BROWSER): $(READY)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev,browser]'
 	@touch $(BROWSER)
+
+$(NEURAL): $(READY)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev,neural]'
+	@touch $(NEURAL)

@@ -121,6 +121,11 @@ def server_app(conduct: Conduct, clock: Clock | None = None) -> ServerApp:
 
     @app.main()
     def main(grid: Grid, context: Context) -> None:
+        if not isinstance(grid, LocalGrid):
+            # Not above: a library of flwr's grid opens a socket as soon as it is imported.
+            from fedcredit.adapters.quick_pulls import hasten_pulls  # noqa: PLC0415
+
+            hasten_pulls()
         waiting = clock or SystemClock()
         conduct(lambda plan: _Courier(grid, waiting, plan).ask, context.run_config)
 

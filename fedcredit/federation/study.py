@@ -95,7 +95,7 @@ class Study:
     Attributes:
         name: short name.
         purpose: what the model is for, in a sentence that an institution can agree to.
-        learner: ``scorecard``, ``additive`` or ``boosting``.
+        learner: see `learners.registry`.
         salt: public, hex; decides with a person's id whether a record is held out.
         seed: public, hex; randomness for the structure of a model, never for noise.
         schema: path of the data contract.

@@ -21,8 +21,9 @@ from fedcredit.learners.scorecard import Counting, Fitting, public_generator
 from fedcredit.models.queries import Leaves, Query
 from fedcredit.models.released import Model
 
-__all__ = ["BoostingLearner"]
+__all__ = ["MOST_ROUNDS", "BoostingLearner"]
 
+MOST_ROUNDS = 95  # with the scorecard's and the evaluation a hundred
 LEAF_ROUNDS = {"boosting": 5, "additive": 4}
 MAIN_SHARE = Fraction(2, 5)  # of phi's squared norm that the features' own bins have
 
@@ -32,15 +33,22 @@ class BoostingLearner:
     """A scorecard improved by rounds on many partitions at once.
 
     Attributes:
-        name: ``"boosting"``, or ``"additive"`` for the features' own bins alone.
+        kind: ``"boosting"``, or ``"additive"`` for the features' own bins alone.
+        rounds: on the values, 1 to `MOST_ROUNDS`; 0 for as many as have served best.
     """
 
-    name: str = "boosting"
+    kind: str = "boosting"
+    rounds: int = 0
+
+    @property
+    def name(self) -> str:
+        """The kind, and how many rounds if they are not the usual ones."""
+        return f"{self.kind}-{self.rounds}" if self.rounds else self.kind
 
     @property
     def steps(self) -> tuple[Step, ...]:
         """A little less than half of the budget for the scorecard, the rest for the values."""
-        rounds = LEAF_ROUNDS[self.name]
+        rounds = self.rounds or LEAF_ROUNDS[self.kind]
         return (
             Step("histograms", Fraction(26, 100)),
             Step("moments", Fraction(8, 100)),
@@ -51,14 +59,14 @@ class BoostingLearner:
 
     def start(self, schema: Schema, seed: bytes, noise: tuple[float, ...]) -> Program:
         """Begin with the scorecard's first round."""
-        return _Scoring(self.name, seed, noise, Counting(schema, seed, noise))
+        return _Scoring(self.kind, seed, noise, Counting(schema, seed, noise))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scoring:
     """The scorecard is under way."""
 
-    name: str
+    kind: str
     seed: bytes
     noise: tuple[float, ...]
     inner: Program
@@ -71,14 +79,14 @@ class _Scoring:
         """Go on with the scorecard, or start on the values when it is done."""
         inner, noise = self.inner.fold(total), self.noise[1:]
         if not isinstance(inner, Fitting) or inner.left:
-            return _Scoring(self.name, self.seed, noise, inner)
+            return _Scoring(self.kind, self.seed, noise, inner)
         card = inner.model()
-        boosting = self.name == "boosting"
+        boosting = self.kind == "boosting"
         rng = public_generator(self.seed, "forest")
         forest = grow_forest(inner.binned, card, inner.by_order, rng) if boosting else no_forest()
         share = float(MAIN_SHARE) if len(forest.feature) else 1.0
         partition = start_partition(inner.binned, card, forest, inner.by_order, share)
-        return _Valuing(self.name, noise, partition)
+        return _Valuing(self.kind, noise, partition)
 
     def model(self) -> Model:
         """There is none yet."""
@@ -89,7 +97,7 @@ class _Scoring:
 class _Valuing:
     """The partitions are fixed and their values are under way."""
 
-    name: str
+    kind: str
     noise: tuple[float, ...]
     partition: Partition
 
@@ -101,11 +109,11 @@ class _Valuing:
 
     def fold(self, total: NoisyTotal) -> Program:
         """Move the values."""
-        return _Valuing(self.name, self.noise[1:], fold_leaves(self.partition, self.query(), total))
+        return _Valuing(self.kind, self.noise[1:], fold_leaves(self.partition, self.query(), total))
 
     def model(self) -> Model:
         """The model, once no round is left."""
         if self.noise:
             raise unfinished("a model")
         boosted = self.partition.model()
-        return boosted if self.name == "boosting" else boosted.additive
+        return boosted if self.kind == "boosting" else boosted.additive

@@ -12,8 +12,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -127,10 +128,22 @@ class Consortium:
         """The name of a service's container."""
         return f"{PROJECT}_{service}_1"
 
-    def call(self, service: str, *words: str, given: str = "", timeout_s: float = 120.0) -> str:
+    def call(
+        self, service: str, *words: str, given: str = "", timeout_s: float = 120.0, status: int = 0
+    ) -> str:
         """Run one of our commands in a service's container."""
-        inside = [self.container(service), "fedcredit", *words]
-        return self.podman("exec", "-i", *inside, given=given, timeout_s=timeout_s)
+        inside = ["podman", "exec", "-i", self.container(service), "fedcredit", *words]
+        return self._run(inside, given=given, timeout_s=timeout_s, status=status)
+
+    @contextmanager
+    def lost(self, service: str) -> Iterator[None]:
+        """A service's container is killed, and comes back when the block is over."""
+        self.podman("kill", self.container(service))
+        try:
+            yield
+        finally:
+            self.podman("start", self.container(service))
+            self.until(partial(self.healthy, service))
 
     def write(self, service: str, path: str, text: str) -> None:
         """Write a file for its owner's eyes."""
@@ -230,7 +243,13 @@ class Consortium:
         return "\n".join(told)
 
     def _run(
-        self, command: list[str], *, given: str = "", check: bool = True, timeout_s: float
+        self,
+        command: list[str],
+        *,
+        given: str = "",
+        check: bool = True,
+        timeout_s: float,
+        status: int = 0,
     ) -> str:
         done = subprocess.run(
             command,
@@ -241,7 +260,7 @@ class Consortium:
             timeout=timeout_s,
             check=False,
         )
-        assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        assert not check or done.returncode == status, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
     def _make_tables(self) -> None:

@@ -19,20 +19,22 @@ OURS = (*NAMES, *(f"{name}-witness" for name in NAMES), "coordinator", "auditor"
 ALL = (*OURS, f"{ON_POSTGRES}-database")
 
 STUDY = """
-name = "pilot"
+name = "{name}"
 purpose = "to show that it works"
-learner = "boosting"
+learner = "{learner}"
 schema = "consumer.toml"
 salt = "00000000000000000000000000000001"
 seed = "00000000000000000000000000000002"
-threshold = 4
+threshold = {threshold}
 colluders = 1
 retries = 1
-deadline_s = 60.0
+deadline_s = {deadline_s}
 
 [target]
-epsilon = 1.0
+epsilon = {epsilon}
 """
+LOST = "telco"
+THREE = ("direct-bank", "south-bank", LOST)
 
 
 @pytest.fixture(scope="module")
@@ -47,24 +49,40 @@ def watched(consortium: Consortium) -> list[dict[str, object]]:
     """What is seen of a study, which has been proposed, approved, started and watched."""
     schema = (consortium.base / "made-up/consumer.toml").read_text("utf-8")
     consortium.write("coordinator", f"{FOLDER}/consumer.toml", schema)
-    consortium.write("coordinator", f"{FOLDER}/study.toml", STUDY)
-    said = consortium.call("coordinator", "study", "propose", FOLDER, f"{FOLDER}/study.toml")
-    name = said.split()[0]
-
-    def answers() -> dict[str, str]:
-        listed = json.loads(consortium.call("coordinator", "study", "list", FOLDER, "--json"))
-        return {one: said["word"] for one, said in listed["studies"][0]["answers"].items()}
-
+    terms = {"learner": "boosting", "threshold": 4, "deadline_s": 60.0, "epsilon": 1.0}
+    name = propose(consortium, STUDY.format(name="pilot", **terms))
     wanted = {one: "waiting" if one == ON_POSTGRES else "approved" for one in NAMES}
-    consortium.until(lambda: answers() == wanted)
+    consortium.until(lambda: answers(consortium, name) == wanted)
     consortium.call(
         ON_POSTGRES, "study", "approve", FOLDER, name, "--officer", f"{FOLDER}/keys/officer.key",
         "--note", "credit committee",
     )  # fmt: skip
-    consortium.until(lambda: set(answers().values()) == {"approved"})
-    consortium.call("coordinator", "study", "start", FOLDER, name)
-    lines = consortium.call("coordinator", "study", "watch", FOLDER, name, "--json", timeout_s=400)
-    return [json.loads(line) for line in lines.splitlines()]
+    return run(consortium, name)
+
+
+def propose(consortium: Consortium, text: str) -> str:
+    """Put a study before its institutions; its id."""
+    consortium.write("coordinator", f"{FOLDER}/study.toml", text)
+    return consortium.call(
+        "coordinator", "study", "propose", FOLDER, f"{FOLDER}/study.toml"
+    ).split()[0]
+
+
+def answers(consortium: Consortium, study: str) -> dict[str, str]:
+    """What each institution has said to it."""
+    listed = json.loads(consortium.call("coordinator", "study", "list", FOLDER, "--json"))
+    (found,) = [one for one in listed["studies"] if one["id"].startswith(study)]
+    return {one: said["word"] for one, said in found["answers"].items()}
+
+
+def run(consortium: Consortium, study: str, *, status: int = 0) -> list[dict[str, object]]:
+    """Start a study that everybody has approved, and watch it to its end."""
+    consortium.until(lambda: set(answers(consortium, study).values()) == {"approved"})
+    consortium.call("coordinator", "study", "start", FOLDER, study)
+    told = consortium.call(
+        "coordinator", "study", "watch", FOLDER, study, "--json", timeout_s=400, status=status
+    )
+    return [json.loads(line) for line in told.splitlines()]
 
 
 def test_every_service_says_that_it_is_healthy(consortium: Consortium) -> None:
@@ -95,6 +113,37 @@ def test_a_study_of_nine_rounds_completes(watched: list[dict[str, object]]) -> N
     assert end["auc"] > 0.6
 
 
+def test_with_a_threshold_of_four_one_of_five_may_be_lost(
+    consortium: Consortium, watched: list[dict[str, object]]
+) -> None:
+    terms = {"learner": "scorecard", "threshold": 4, "deadline_s": 15.0, "epsilon": 0.2}
+    name = propose(consortium, STUDY.format(name="one is lost", **terms))
+    consortium.until(lambda: set(answers(consortium, name).values()) == {"approved"})
+    with consortium.lost(LOST):
+        *rounds, end = run(consortium, name)
+    assert end["state"] == "done", end
+    assert all(one["answered"] == sorted(set(NAMES) - {LOST}) for one in rounds)
+
+
+def test_with_a_threshold_of_three_a_lost_one_of_three_stops_the_study(
+    consortium: Consortium, watched: list[dict[str, object]]
+) -> None:
+    """Nothing is opened, and with everybody back the next study completes."""
+    terms = {"learner": "scorecard", "threshold": 3, "deadline_s": 10.0, "epsilon": 0.2}
+    three = "".join(f'[[institutions]]\nname = "{one}"\ntable = ""\n' for one in THREE)
+    name = propose(consortium, STUDY.format(name="three", **terms) + three)
+    consortium.until(lambda: set(answers(consortium, name).values()) == {"approved"})
+    with consortium.lost(LOST):
+        *rounds, end = run(consortium, name, status=75)
+    assert end["state"] == "stopped"
+    assert "stopped in round 1 of" in str(end["why"])
+    assert not any(one["opened"] for one in rounds)
+    name = propose(consortium, STUDY.format(name="all three", **terms) + three)
+    *rounds, end = run(consortium, name)
+    assert end["state"] == "done", end
+    assert all(one["answered"] == sorted(THREE) for one in rounds)
+
+
 def test_the_auditors_job_verifies_every_ledger(
     consortium: Consortium, watched: list[dict[str, object]]
 ) -> None:
@@ -107,10 +156,8 @@ def test_the_auditors_job_verifies_every_ledger(
 def test_a_role_that_may_write_is_refused_by_the_node(
     consortium: Consortium, watched: list[dict[str, object]]
 ) -> None:
-    (listed,) = json.loads(consortium.call(ON_POSTGRES, "study", "list", FOLDER, "--json"))[
-        "studies"
-    ]
-    dryrun = (ON_POSTGRES, "study", "dryrun", FOLDER, listed["id"])
+    listed = json.loads(consortium.call(ON_POSTGRES, "study", "list", FOLDER, "--json"))
+    dryrun = (ON_POSTGRES, "study", "dryrun", FOLDER, listed["studies"][0]["id"])
     consortium.call(*dryrun)  # the control
     consortium.ask_database("grant update on loans to fedcredit")
     with pytest.raises(AssertionError, match="the role that reads it may change tables"):
