@@ -23,7 +23,7 @@ def plan_to_json(plan: StudyPlan) -> str:
     """
     table: dict[str, object] = {one.name: getattr(plan, one.name) for one in fields(plan)}
     table["schema"] = plan.schema.digest()
-    table["rounds"] = [{"name": one.name, "part": one.part, "rho": one.rho} for one in plan.rounds]
+    table["rounds"] = [one.table() for one in plan.rounds]
     table["digest"] = plan.digest().hex()
     return json.dumps(table, sort_keys=True, indent=2, ensure_ascii=False) + "\n"
 
@@ -59,7 +59,7 @@ def plan_from_json(text: str, where: str, schema: Schema) -> StudyPlan:
         **{
             **{one.name: getattr(written, one.name) for one in fields(StudyPlan)},
             "schema": schema,
-            "rounds": tuple(Round(one.name, one.part, one.rho) for one in written.rounds),
+            "rounds": tuple(Round(one.name, one.part, one.rho, one.rate) for one in written.rounds),
         }
     )
     if plan.digest().hex() != written.digest:
@@ -77,6 +77,7 @@ class _WrittenRound:
     name: str
     part: Literal["train", "held-out"]
     rho: NanoRho
+    rate: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

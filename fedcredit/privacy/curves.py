@@ -8,6 +8,9 @@ was looked at: the order at which the cap's own zCDP gives its least epsilon. At
 order the sum of the divergences is a filter, for rounds chosen one after the other and for
 studies side by side.
 
+What a cap leaves room for at its order is a little less than the order times its rho: only
+whole orders are listed, and the epsilon that a cap stands for may lie between two of them.
+
 A cost up to an order omega is the least rho with a divergence of at most ``alpha rho`` at
 every listed order alpha up to omega (truncated concentrated privacy); costs add. A full
 sum's is its zCDP, so an account without sampled sums is judged as it always was.
@@ -37,8 +40,11 @@ __all__ = [
     "check_delta",
     "epsilon_of_curve",
     "order_for",
+    "rho_under",
     "rho_up_to",
+    "room_for",
     "sampled_variance_for",
+    "whole_rho",
 ]
 
 FINE: Final = 2**20
@@ -49,6 +55,7 @@ MAX_RHO: Final = NanoRho(10**18)  # a billion rho: no privacy at all, and far fr
 _NANO: Final = 10**9
 _UP: Final = 1 + 1e-11  # above what float64 can lose in an epsilon
 _EXACT: Final = Context(prec=40)
+_HALVINGS: Final = 140  # as many as change a number of 40 digits
 
 
 def check_delta(delta: object) -> None:
@@ -99,14 +106,86 @@ def order_for(cap: NanoRho, delta: float) -> int:
 
     def epsilon(order: int) -> Decimal:
         """Proposition 12 at one order."""
-        alpha, less_one = Decimal(order), Decimal(order - 1)
-        known = _EXACT.divide(_EXACT.add(_EXACT.ln(alpha), log_delta), less_one)
-        found = _EXACT.divide(_EXACT.multiply(Decimal(cap), alpha), Decimal(_NANO))
-        ratio = _EXACT.ln(_EXACT.divide(less_one, alpha))
-        return _EXACT.add(_EXACT.subtract(found, known), ratio)
+        return _EXACT.add(_line(cap, Decimal(order)), _constant(Decimal(order), log_delta))
 
     best: int = min(ORDERS, key=epsilon)
     return best
+
+
+@lru_cache(maxsize=1024)
+def room_for(cap: NanoRho, delta: float) -> tuple[int, int]:
+    """Return a cap's order, and the divergence at it that implies the cap's own epsilon.
+
+    Args:
+        cap: in 1e-9 rho.
+        delta: above 0 and below 1.
+
+    Returns:
+        `order_for`, and a divergence in 1e-9, rounded down, at most the order times the cap;
+        0 where the listed orders cannot tell so small a cap from nothing.
+
+    Source: arXiv 2004.00010, Proposition 12. Its derivative by the order alpha is
+    rho - ln(1 / (alpha delta)) / (alpha - 1)^2, so its least value over all real orders is
+    where that is zero, and a bisection finds it.
+    """
+    order = order_for(cap, delta)
+    log_delta, one = _EXACT.ln(Decimal(delta)), Decimal(1)
+    least = Decimal(0)
+    if cap:
+        cost = _EXACT.divide(Decimal(cap), Decimal(_NANO))
+        low, high = Decimal(0), _EXACT.sqrt(_EXACT.divide(_EXACT.minus(log_delta), cost))
+        for _ in range(_HALVINGS):
+            middle = _EXACT.divide(_EXACT.add(low, high), Decimal(2))
+            left = _EXACT.multiply(cost, _EXACT.multiply(middle, middle))
+            right = _EXACT.minus(_EXACT.add(_EXACT.ln(_EXACT.add(one, middle)), log_delta))
+            low, high = (middle, high) if left < right else (low, middle)
+        best = _EXACT.add(one, high)
+        least = max(_EXACT.add(_line(cap, best), _constant(best, log_delta)), least)
+    room = _EXACT.subtract(least, _constant(Decimal(order), log_delta))
+    return order, max(math.floor(_EXACT.multiply(room, Decimal(_NANO))), 0)
+
+
+def _line(cap: NanoRho, order: Decimal) -> Decimal:
+    """What a zCDP diverges by at an order."""
+    return _EXACT.divide(_EXACT.multiply(Decimal(cap), order), Decimal(_NANO))
+
+
+def _constant(order: Decimal, log_delta: Decimal) -> Decimal:
+    """What an epsilon is above the divergence at an order."""
+    less_one = _EXACT.subtract(order, Decimal(1))
+    known = _EXACT.divide(_EXACT.add(_EXACT.ln(order), log_delta), less_one)
+    return _EXACT.subtract(_EXACT.ln(_EXACT.divide(less_one, order)), known)
+
+
+def rho_under(cap: NanoRho, delta: float, curve: Sequence[int]) -> NanoRho:
+    """Return the share of a cap that divergences take up, as rho of the cap.
+
+    Guarantee: it is at most ``cap`` if and only if the divergence at the cap's order is at
+    most its room, and then the epsilon at ``delta`` is at most that of the cap.
+
+    Args:
+        cap: in 1e-9 rho.
+        delta: above 0 and below 1.
+        curve: a divergence for each of `ORDERS`, in 1e-9.
+
+    Returns:
+        In 1e-9 rho, rounded up; `MAX_RHO` where the cap has no room for anything.
+    """
+    order, room = room_for(cap, delta)
+    taken = curve[ORDERS.index(order)]
+    if room == 0:
+        return MAX_RHO if taken else NanoRho(0)
+    return NanoRho(min(-(-cap * taken // room), MAX_RHO))
+
+
+def whole_rho(total: NanoRho, delta: float) -> NanoRho:
+    """Return the rho that a study of sampled rounds may share out for a zCDP of ``total``.
+
+    Rounds that cost so much up to the order of ``total`` (`rho_up_to`) imply no larger an
+    epsilon than ``total`` does.
+    """
+    order, room = room_for(total, delta)
+    return NanoRho(room // order)
 
 
 def rho_up_to(order: int, curve: Sequence[int]) -> NanoRho:
