@@ -108,23 +108,27 @@ def kind_of(event: SampledGaussianSum) -> Kind:
 
 
 def cap_for(cost: Cost, delta: float) -> NanoRho:
-    """Return a cap that a cost fits under: the first that is found from the least possible up.
+    """Return a cap that a cost fits under: without a sampled sum, the cost itself.
 
-    Without a sampled sum it is the cost itself.
+    With one, a cap that is smaller by a sixty-fourth of it has been found too small.
 
     Raises:
         PrivacyError: no cap is large enough.
     """
     if not cost.renyi:
         return cost.rho
-    # A cap is judged at an order of its own, so the least one is looked for upwards, from
-    # where no smaller one can do: at every order a cap allows at most the order times its rho.
-    cap = min(-(-one // order) for order, one in zip(ORDERS, cost.renyi, strict=True))
-    while cost.under(NanoRho(cap), delta) > cap:
-        cap += cap // 64 + 1
-        if cap > MAX_RHO:
-            raise PrivacyError(
-                "no cap is large enough for this study",
-                remedy="take a smaller epsilon or fewer rounds",
-            )
-    return NanoRho(cap)
+    # At every order a cap allows at most the order times its rho, so no smaller one can do.
+    least = min(-(-one // order) for order, one in zip(ORDERS, cost.renyi, strict=True))
+    low, high = least - 1, least
+    while high <= MAX_RHO and cost.under(NanoRho(high), delta) > high:
+        low, high = high, 2 * high + 1
+    if high > MAX_RHO:
+        raise PrivacyError(
+            "no cap is large enough for this study",
+            remedy="take a smaller epsilon or fewer rounds",
+        )
+    while high - low > high // 64 + 1:
+        middle = (low + high) // 2
+        fits = cost.under(NanoRho(middle), delta) <= middle
+        low, high = (low, middle) if fits else (middle, high)
+    return NanoRho(high)

@@ -129,18 +129,18 @@ def room_for(cap: NanoRho, delta: float) -> tuple[int, int]:
     where that is zero, and a bisection finds it.
     """
     order = order_for(cap, delta)
+    if cap == 0:
+        return order, 0
     log_delta, one = _EXACT.ln(Decimal(delta)), Decimal(1)
-    least = Decimal(0)
-    if cap:
-        cost = _EXACT.divide(Decimal(cap), Decimal(_NANO))
-        low, high = Decimal(0), _EXACT.sqrt(_EXACT.divide(_EXACT.minus(log_delta), cost))
-        for _ in range(_HALVINGS):
-            middle = _EXACT.divide(_EXACT.add(low, high), Decimal(2))
-            left = _EXACT.multiply(cost, _EXACT.multiply(middle, middle))
-            right = _EXACT.minus(_EXACT.add(_EXACT.ln(_EXACT.add(one, middle)), log_delta))
-            low, high = (middle, high) if left < right else (low, middle)
-        best = _EXACT.add(one, high)
-        least = max(_EXACT.add(_line(cap, best), _constant(best, log_delta)), least)
+    cost = _EXACT.divide(Decimal(cap), Decimal(_NANO))
+    low, high = Decimal(0), _EXACT.sqrt(_EXACT.divide(_EXACT.minus(log_delta), cost))
+    for _ in range(_HALVINGS):
+        middle = _EXACT.divide(_EXACT.add(low, high), Decimal(2))
+        left = _EXACT.multiply(cost, _EXACT.multiply(middle, middle))
+        right = _EXACT.minus(_EXACT.add(_EXACT.ln(_EXACT.add(one, middle)), log_delta))
+        low, high = (middle, high) if left < right else (low, middle)
+    best = _EXACT.add(one, high)
+    least = _EXACT.add(_line(cap, best), _constant(best, log_delta))
     room = _EXACT.subtract(least, _constant(Decimal(order), log_delta))
     return order, max(math.floor(_EXACT.multiply(room, Decimal(_NANO))), 0)
 

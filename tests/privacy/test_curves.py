@@ -14,10 +14,14 @@ from fedcredit.errors import PrivacyError
 from fedcredit.privacy.accounting import epsilon_of, rho_for
 from fedcredit.privacy.curves import (
     FINE,
+    MAX_RHO,
     epsilon_of_curve,
     order_for,
+    rho_under,
     rho_up_to,
+    room_for,
     sampled_variance_for,
+    whole_rho,
 )
 from fedcredit.privacy.events import MAX_VARIANCE, MIN_VARIANCE, RATE_ONE
 from fedcredit.privacy.renyi import ORDERS, renyi_of
@@ -146,6 +150,49 @@ def test_no_divergence_is_no_epsilon_but_for_what_the_orders_cannot_tell() -> No
         (math.log(1e5) - math.log(512)) / 511 + math.log1p(-1 / 512)
     )
     assert epsilon_of_curve(line(0), 0.5) < 1e-13
+
+
+@settings(max_examples=50)
+@given(cap=st.integers(0, 10**12), delta=st.floats(1e-12, 0.1), more=st.integers(1, 10**9))
+def test_what_fits_under_a_cap_has_no_larger_an_epsilon_than_the_cap(
+    cap: int, delta: float, more: int
+) -> None:
+    """At the cap's order the room is filled to the last unit; a unit more does not fit."""
+    order, room = room_for(NanoRho(cap), delta)
+    assert room <= order * cap
+    curve = [10**18] * len(ORDERS)
+    at = ORDERS.index(order)
+
+    curve[at] = room
+    assert rho_under(NanoRho(cap), delta, curve) <= cap
+    if room:
+        assert epsilon_of_curve(curve, delta) <= epsilon_of(NanoRho(cap), delta) * (1 + 1e-9)
+    curve[at] = room + more
+    assert rho_under(NanoRho(cap), delta, curve) > cap
+
+
+@given(cap=st.integers(1, 10**9), delta=st.sampled_from([1e-9, 1e-5, 0.01]))
+def test_a_study_may_share_out_almost_all_of_its_rho(cap: int, delta: float) -> None:
+    found = whole_rho(NanoRho(cap), delta)
+
+    assert found <= cap
+    assert found == 0 or rho_under(NanoRho(cap), delta, line(found)) <= cap
+    assert rho_under(NanoRho(cap), delta, line(found + 1)) > cap
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "least"), [(0.05, 0.9999), (0.1, 0.999), (0.5, 0.9999), (1, 0.9998), (3, 0.995)]
+)
+def test_whole_orders_leave_almost_all_of_a_cap(epsilon: float, least: float) -> None:
+    cap = rho_for(epsilon, DELTA)
+
+    assert whole_rho(cap, DELTA) >= least * cap
+
+
+def test_a_cap_too_small_for_the_orders_has_room_for_nothing() -> None:
+    assert room_for(NanoRho(100), DELTA) == (512, 0)
+    assert rho_under(NanoRho(100), DELTA, line(0)) == 0
+    assert rho_under(NanoRho(100), DELTA, line(1)) == MAX_RHO
 
 
 def two(ratio: float, chance: float) -> tuple[Floats, Floats]:
