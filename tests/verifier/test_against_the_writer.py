@@ -194,11 +194,20 @@ class Narrow(Sample):
         return policy(1, caps=caps(1, rho_cap=COST // 8))
 
 
+@dataclass(frozen=True)
+class Modest(Sample):
+    """A policy that allows no study to ask for a second sampled sum."""
+
+    @property
+    def rules(self) -> BudgetPolicy:
+        return policy(10, study_rho=NanoRho(COST // 8))
+
+
 TURN = [Sample("charge", number=1), Sample("release", number=1)]
 STOPPED = {
     "at rate": [Sample("charge", number=5)],
     "put before us with": [*TURN, Sample("charge", 1), Sample("release", 1), Sample("charge", 2)],
-    "the policy's cap": [*TURN, Sample("policy", number=1), Sample("charge", 1)],
+    "the policy's cap": [*TURN, Modest("policy", number=1), Sample("charge", 1)],
     "budget exceeded": [*TURN, Narrow("policy", number=1), Sample("charge", 1)],
 }
 
