@@ -53,8 +53,9 @@ tests: $(READY) ## tests and doctests, with branch coverage: 100 % of privacy, 9
 superlink: $(READY) ## a study over a stock Flower SuperLink with stock nodes: some minutes
 	@$(one_thread) $(PY) -m pytest tests/superlink
 
-e2e-local: $(READY) ## a consortium as its people run it, over TLS, one process each: a minute
-	@$(one_thread) $(PY) -m pytest tests/consortium/test_consortium.py
+e2e-local: $(READY) ## the same as plain processes, as root in network namespaces: some minutes
+	@$(one_thread) $(PY) -m pytest tests/consortium/test_consortium.py \
+		tests/consortium/test_leaving.py
 
 chaos: $(READY) ## a consortium that is killed, cut off and full: half an hour, needs root
 	@$(one_thread) $(PY) -m pytest tests/consortium/test_chaos.py tests/consortium/test_kills.py

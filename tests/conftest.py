@@ -1,4 +1,4 @@
-"""What all tests share: how hypothesis draws its examples.
+"""What all tests share: how hypothesis draws its examples, and the lines of docs/faults.md.
 
 Tests give the same answer on every run, so examples are derived from the test
 itself. To search further: `HYPOTHESIS_PROFILE=explore make one T=tests/...`.
@@ -9,6 +9,10 @@ from __future__ import annotations
 import os
 
 from hypothesis import HealthCheck, settings
+
+from tests.rows import pytest_runtest_logreport, pytest_terminal_summary
+
+__all__ = ["pytest_runtest_logreport", "pytest_terminal_summary"]
 
 settings.register_profile(
     "deterministic",

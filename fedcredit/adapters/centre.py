@@ -77,6 +77,11 @@ class Centre:
         self._pauses: dict[str, Pauses] = {}
         self._due: dict[str, float] = {}
 
+    @property
+    def busy(self) -> bool:
+        """Whether a run is under way; its program has the ledger."""
+        return self._under_way is not None
+
     def admit(self, keys: Mapping[str, str]) -> None:
         """Let in the nodes of all members, and no others.
 

@@ -26,6 +26,7 @@ from fedcredit.adapters.folders import config_folder, read_agreed
 from fedcredit.adapters.journal import DiskJournal
 from fedcredit.adapters.keyring import read_roster
 from fedcredit.adapters.ledgers import open_ledger
+from fedcredit.adapters.notebook import put_notes
 from fedcredit.adapters.policies import read_coordinator
 from fedcredit.adapters.studies import PROGRESS
 from fedcredit.adapters.system import no_sync, utc_now
@@ -75,6 +76,7 @@ def _conduct(folder: Path, reach: Callable[[bytes], Transport]) -> None:
     written = read_coordinator(centre / "policy.toml")
     ask, journal = reach(plan.digest()), DiskJournal(folder / "journal")
     with open_ledger(centre, written) as ledger:
+        put_notes(centre, ledger)
         record, tell = recorder(ledger, plan), _Lines(folder / PROGRESS)
 
         def note(event: Progress) -> None:

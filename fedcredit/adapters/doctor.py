@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Final
 
 from fedcredit.adapters.coordinator_folder import AUTHORITY, read_register, read_settings
 from fedcredit.adapters.finding import Finding, of_error
-from fedcredit.adapters.folders import read_node
-from fedcredit.adapters.frames import files_of
+from fedcredit.adapters.holdings import contract_of, records
 from fedcredit.adapters.joining import read_place
+from fedcredit.adapters.left import read_left
+from fedcredit.adapters.memory import memory, read_memory
 from fedcredit.adapters.pki import WARN_DAYS, days_left, read_certificate
 from fedcredit.adapters.policies import (
     CoordinatorFile,
@@ -55,12 +57,14 @@ class Surroundings:
         now: time of day, with a time zone.
         clock: to measure by.
         environment: of the process.
+        root: where ``proc`` and ``sys`` are.
     """
 
     resolve: Resolve
     now: Callable[[], datetime]
     clock: Clock
     environment: Mapping[str, str]
+    root: Path = Path("/")
 
 
 def examine(folder: Path, around: Surroundings) -> list[Finding]:
@@ -90,6 +94,11 @@ def _node(folder: Path, around: Surroundings) -> list[Finding]:
     """An institution's."""
     authority, member = folder / "keys/authority.pem", folder / "keys/member.pem"
     found, urls = list[Finding](), list[str]()
+    if left := read_left(folder):
+        what, do = f"the node has left the consortium, at {left.at}", "to come back, join anew"
+        if not left.told:
+            what, do = f"{what}; its coordinator does not know", f"fedcredit node leave {folder}"
+        found.append(Finding(check="left", ok=left.told, what=what, do=do))
     try:
         way = Way(url=read_place(folder).url, authority=authority.read_text("ascii"), member=member)
     except (FedCreditError, OSError, UnicodeDecodeError):
@@ -102,7 +111,11 @@ def _node(folder: Path, around: Surroundings) -> list[Finding]:
         renew = f"fedcredit node renew {folder}"
         found.append(certificate(member, authority, around.now(), renew=renew))
     found += [*versions(), *disk(folder, around.clock), *_secrets(folder, _NODE_SECRETS)]
-    found.append(_table(folder))
+    schema = contract_of(folder)
+    found += [
+        records(folder, schema),
+        memory(read_memory(around.root, gettempdir()), schema),
+    ]
     return [*found, *_ledger(folder, urls, around, read_policy)]
 
 
@@ -156,15 +169,6 @@ def _secrets(folder: Path, patterns: tuple[str, ...]) -> list[Finding]:
         do = "take it to the people whose key it is, offline"
         found.append(Finding(check="keys", ok=True, what=what, do=do))
     return found
-
-
-def _table(folder: Path) -> Finding:
-    """Whether the table's files are there and their headers can be read; no row is."""
-    try:
-        files = files_of(str(folder / read_node(folder).table))
-    except FedCreditError as problem:
-        return of_error("table", problem)
-    return Finding(check="table", ok=True, what=f"the table has {len(files)} files")
 
 
 def _ledger(

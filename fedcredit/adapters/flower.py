@@ -30,6 +30,7 @@ from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
 from fedcredit.adapters.pauses import Pauses
+from fedcredit.adapters.pulling import Pull, Pulls, pull_in_turn
 from fedcredit.adapters.system import Clock, StandingClock, SystemClock
 from fedcredit.errors import UnreachableError
 from fedcredit.federation.addressed import HELLO, TURN, answer_message
@@ -37,12 +38,7 @@ from fedcredit.federation.coordinator import Transport
 from fedcredit.federation.member import Member
 from fedcredit.federation.messages import Answer, Heard, Refusal, refusal_of
 from fedcredit.federation.plan import StudyPlan
-from fedcredit.federation.simulate import (
-    Progress,
-    StudyResult,
-    finish,
-    run_study,
-)
+from fedcredit.federation.simulate import Progress, StudyResult, finish, run_study
 from fedcredit.learners.program import Learner
 from fedcredit.secagg.roster import Roster
 from fedcredit.units import InstitutionId
@@ -302,6 +298,8 @@ class _Courier:
         self._nodes: dict[InstitutionId, int] = {}
         self._asked: dict[str, int] = {}  # nodes that have not said yet who they are
         self._patience_s = _PATIENT_S
+        way = pull_in_turn if isinstance(grid, LocalGrid) else Pulls
+        self._pull: Pull[Message] = way(grid.pull_messages)
 
     def ask(self, requests: Mapping[InstitutionId, bytes], deadline_s: float) -> Iterable[Heard]:
         """See `Transport`."""
@@ -330,11 +328,16 @@ class _Courier:
             new = sorted(set(self._grid.get_node_ids()) - greeted)
             greeted |= set(new)
             hellos = [Message(record_of(self._plan), node, HELLO, ttl=_PATIENT_S) for node in new]
-            self._asked |= dict(zip(self._grid.push_messages(hellos), new, strict=False))
-            for reply in self._grid.pull_messages(sorted(self._asked)):
-                node = self._asked.pop(reply.metadata.reply_to_message_id)
-                self._learn(InstitutionId(bytes_of(reply).decode("utf-8", "replace")), node)
-                news = self._clock.now()
+            sent = zip(self._grid.push_messages(hellos), new, strict=False)
+            self._asked |= {name: node for name, node in sent if name}
+            pulled = self._pull(self._asked)
+            for reply in pulled.answers:
+                node = self._asked.pop(reply.metadata.reply_to_message_id, None)
+                if node is not None:
+                    self._learn(InstitutionId(bytes_of(reply).decode("utf-8", "replace")), node)
+                    news = self._clock.now()
+            if pulled.hangs:
+                greeted -= set(self._asked.values())
             if new:
                 news = self._clock.now()
             # Whoever is there has said who it is, or that it takes no part.
@@ -359,7 +362,7 @@ class _Courier:
     ) -> Iterator[tuple[int, Message]]:
         """Send each node its own bytes and yield what they say until the deadline."""
         end = self._clock.now() + deadline_s
-        polls, sent = Pauses(_FIRST_POLL_S, _POLL_S), dict[str, int]()
+        polls, sent, heard = Pauses(_FIRST_POLL_S, _POLL_S), dict[str, int](), dict[int, str]()
         waiting, pause_s, again = set(sent_to), _AGAIN_S, self._clock.now()
         while waiting:
             now = self._clock.now()
@@ -373,11 +376,16 @@ class _Courier:
                 # A SuperLink's own error names no node, so a reply is known by its message.
                 sent |= dict(zip(self._grid.push_messages(messages), sorted(waiting), strict=False))
                 again, pause_s = now + pause_s, 2 * pause_s
-            asked = [name for name, node in sent.items() if name and node in waiting]
-            for reply in self._grid.pull_messages(sorted(asked)):
-                node = sent[reply.metadata.reply_to_message_id]
-                yield node, reply
-                waiting.discard(node)
+            asked = {name: node for name, node in sent.items() if name and node in waiting}
+            pulled = self._pull(asked)
+            for reply in pulled.answers:
+                name = reply.metadata.reply_to_message_id
+                node = sent.get(name)  # one that comes late may have been asked for again
+                if node is not None and heard.setdefault(node, name) == name:
+                    yield node, reply
+                    waiting.discard(node)
+            if pulled.hangs:
+                again = self._clock.now()
             left_s = end - self._clock.now()
             if not waiting or left_s <= 0:
                 return

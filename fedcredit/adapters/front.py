@@ -316,6 +316,8 @@ class _Front:
                 call = self._desk.collect
             case "POST", b"renew":
                 call = partial(self._desk.renew, self._member(scope).name)
+            case "POST", b"leave":
+                call = partial(self._desk.leave, self._member(scope).name)
             case "POST", b"certificate":
                 call = partial(self._desk.certificate, self._member(scope).name)
             case _:

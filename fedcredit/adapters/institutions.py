@@ -41,6 +41,7 @@ __all__ = [
     "ask",
     "ask_renewal",
     "check_card",
+    "check_reason",
     "invite",
     "of_token",
     "revoke",
@@ -75,6 +76,7 @@ class PublicCard:
 
 
 NO_CARD: Final = PublicCard()
+_REASON_LIMIT: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +217,19 @@ def check_card(name: str, role: Role, card: PublicCard) -> None:
         remedy="make them with fedcredit node init, and join anew",
         kind="malformed",
     )
+
+
+def check_reason(text: str) -> None:
+    """Refuse a reason that does not fit into a line of a ledger.
+
+    Raises:
+        ConfigError: it is long, or not in printable ASCII.
+    """
+    if len(text) > _REASON_LIMIT or not (text.isascii() and text.isprintable()):
+        raise ConfigError(
+            "the reason is not a plain text",
+            remedy=f"write at most {_REASON_LIMIT} signs of printable ASCII",
+        )
 
 
 def invite(register: Register, name: str, role: Role, token: str, expires: str) -> Register:

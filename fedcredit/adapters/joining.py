@@ -15,16 +15,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
-import httpx
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from fedcredit.adapters.desk_line import DeskLine, shown
 from fedcredit.adapters.disk import write_file
 from fedcredit.adapters.folders import read_node
 from fedcredit.adapters.institutions import NO_CARD, Role, check_card, words_for
 from fedcredit.adapters.invitation import Invitation
+from fedcredit.adapters.left import LEFT, refuse_left
 from fedcredit.adapters.node_folder import card_of
 from fedcredit.adapters.pki import (
     WARN_DAYS,
@@ -38,19 +39,24 @@ from fedcredit.adapters.pki import (
     request_for,
 )
 from fedcredit.adapters.system import Clock
-from fedcredit.adapters.tls import client_context, reason_of
 from fedcredit.data.strict import build
 from fedcredit.errors import ConfigError, EnrolmentRefused, PeerError, UnreachableError
 from fedcredit.units import InstitutionId
 
-__all__ = ["CoordinatorPlace", "Patience", "join", "member_warning", "read_place", "renew"]
+__all__ = [
+    "CoordinatorPlace",
+    "Patience",
+    "join",
+    "member_until",
+    "member_warning",
+    "read_place",
+    "renew",
+]
 
 _NEXT: Final = "keys/member.next.pem"
 _MEMBER: Final = "keys/member.pem"
 _AUTHORITY: Final = "keys/authority.pem"
 _PLACE: Final = "coordinator.json"
-_ANSWER_LIMIT_BYTES: Final = 64 << 10
-_TEXT_LIMIT: Final = 300  # characters of a refusal that are shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +108,7 @@ def join(
         PeerError: the coordinator is not the one of the invitation.
         UnreachableError: it does not answer, or its operator does not.
     """
-    if (folder / _MEMBER).exists():
+    if (folder / _MEMBER).exists() and not (folder / LEFT).exists():
         raise ConfigError(
             f"{folder} has joined already", remedy="for a new certificate: fedcredit node renew"
         )
@@ -112,7 +118,7 @@ def join(
     if invitation.role == "institution":
         _check_name(folder, invitation)
     check_card(invitation.name, invitation.role, card)
-    with _Line(invitation.url, invitation.authority) as line:
+    with DeskLine(invitation.url, invitation.authority) as line:
         who = {"name": invitation.name, "token": invitation.token}
         line.ask("request", {**who, "card": asdict(card)})
         say(words_for(invitation.name, card))
@@ -127,21 +133,23 @@ def join(
     write_file(folder / _PLACE, (json.dumps(asdict(place), indent=2) + "\n").encode())
     write_file(folder / _AUTHORITY, invitation.authority.encode())
     _keep(folder, key, certificate)
+    (folder / LEFT).unlink(missing_ok=True)
 
 
 def renew(folder: Path, patience: Patience, say: Callable[[str], None]) -> None:
     """Get the next certificate, for a new key; the present one counts until its end.
 
     Raises:
-        ConfigError: the node has not joined.
+        ConfigError: the node has not joined, or has left.
         EnrolmentRefused: the coordinator refuses; ``kind`` says why.
         PeerError: the coordinator is not the one that the node has joined.
         UnreachableError: it does not answer, or its operator does not.
     """
+    refuse_left(folder)
     place, authority = read_place(folder), _text(folder / _AUTHORITY)
     key, request = _waiting(folder, place.name)
     card = card_of(folder, request) if place.role == "institution" else NO_CARD
-    with _Line(place.url, authority, folder / _MEMBER) as line:
+    with DeskLine(place.url, authority, folder / _MEMBER) as line:
         line.ask("renew", {"request": request})
         say(words_for(place.name, replace(card, request=request)))
         certificate = _await(lambda: line.ask("certificate", {}), request, patience)
@@ -165,6 +173,15 @@ def read_place(folder: Path) -> CoordinatorPlace:
     return build(CoordinatorPlace, table, str(path))
 
 
+def member_until(folder: Path) -> datetime:
+    """When a node's certificate ends.
+
+    Raises:
+        ConfigError: the node has not joined.
+    """
+    return read_certificate(_certificate_in(_text(folder / _MEMBER))).not_valid_after_utc
+
+
 def member_warning(folder: Path, now: datetime) -> str:
     """What is to be said about a node's certificate that ends soon; empty if it does not.
 
@@ -178,50 +195,6 @@ def member_warning(folder: Path, now: datetime) -> str:
     return f"the node's certificate {when}: fedcredit node renew {folder}"
 
 
-class _Line:
-    """Requests to one coordinator, which is told by its authority; a context manager."""
-
-    def __init__(self, url: str, authority: str, member: Path | None = None) -> None:
-        context = client_context(authority, member)
-        self._url = url
-        self._client = httpx.Client(verify=context, trust_env=False, timeout=10.0)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._client.close()
-
-    def ask(self, step: str, table: Mapping[str, object]) -> Mapping[str, object]:
-        """One request and its answer."""
-        try:
-            with self._client.stream("POST", f"{self._url}/enrol/{step}", json=table) as answer:
-                data = b""
-                for piece in answer.iter_bytes():
-                    data += piece
-                    if len(data) > _ANSWER_LIMIT_BYTES:
-                        break
-        except httpx.HTTPError as problem:
-            raise _no_answer(self._url, problem) from None
-        try:
-            found = json.loads(data)
-        except (ValueError, RecursionError):
-            found = None
-        if answer.status_code == 200 and isinstance(found, dict):
-            return found
-        error = found.get("error") if isinstance(found, dict) else None
-        if not isinstance(error, dict):
-            raise PeerError(
-                f"{self._url} answers with status {answer.status_code} and no reason",
-                remedy="ask the coordinator's operator whether its front runs",
-            )
-        raise EnrolmentRefused(
-            _shown(error.get("what")),
-            remedy=_shown(error.get("fix")),
-            kind=_shown(error.get("kind")),
-        )
-
-
 def _await(ask: Callable[[], Mapping[str, object]], request: str, patience: Patience) -> str:
     """The certificate for a request, when it is there."""
     wanted = public_bytes(read_request(request.encode()))
@@ -231,7 +204,7 @@ def _await(ask: Callable[[], Mapping[str, object]], request: str, patience: Pati
         state, certificate = answer.get("state"), answer.get("certificate")
         if state not in ("waiting", "member"):
             raise EnrolmentRefused(
-                f"the coordinator has set the institution to {_shown(state)!r}",
+                f"the coordinator has set the institution to {shown(state)!r}",
                 remedy="telephone the coordinator",
                 kind="state",
             )
@@ -310,22 +283,3 @@ def _text(path: Path) -> str:
         raise ConfigError(
             f"{path} cannot be read", remedy="join first: fedcredit node join FOLDER INVITE"
         ) from None
-
-
-def _shown(text: object) -> str:
-    """What the other side has written, as far as it can be shown."""
-    plain = str(text)[:_TEXT_LIMIT]
-    return "".join(sign if sign.isprintable() else " " for sign in plain)
-
-
-def _no_answer(url: str, problem: httpx.HTTPError) -> PeerError | UnreachableError:
-    """Why there was no answer."""
-    reason = reason_of(problem)
-    if reason:
-        return PeerError(
-            f"no secure connection to {url}: {reason}",
-            remedy="check the clock and the address; telephone the coordinator before you go on",
-        )
-    return UnreachableError(
-        f"no answer from the coordinator at {url}", remedy="ask its operator whether it is up"
-    )

@@ -26,6 +26,7 @@ __all__ = ["PostgresTable", "postgres_table"]
 T = TypeVar("T")
 
 _FRAME_ROWS: Final = 65_536
+_CONNECT_S: Final = 10
 _READ_ONLY: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _FAILURES: Final = (
     pl.exceptions.PolarsError,
@@ -169,7 +170,7 @@ def _connected(dsn: str, label: str) -> Connection:
             remedy="pip install 'fedcredit[federation,postgres]'",
         ) from None
     try:
-        connection: Connection = dbapi.connect(dsn)
+        connection: Connection = dbapi.connect(_patient(dsn))
     except dbapi.Error:
         pass
     else:
@@ -179,6 +180,19 @@ def _connected(dsn: str, label: str) -> Connection:
         f"{label}: the database does not answer, or refuses the role",
         remedy="is its host reached from here, and are role and password those of dsn_file?",
     )
+
+
+def _patient(dsn: str) -> str:
+    """The same place, with an end to the wait for it: a firewall may drop what is sent.
+
+    >>> _patient("postgresql://reader@db/bank")
+    'postgresql://reader@db/bank?connect_timeout=10'
+    """
+    if "connect_timeout" in dsn:
+        return dsn
+    if "://" in dsn:
+        return f"{dsn}{'&' if '?' in dsn else '?'}connect_timeout={_CONNECT_S}"
+    return f"{dsn} connect_timeout={_CONNECT_S}"
 
 
 def _ask(connection: Connection, statement: str, label: str) -> pl.DataFrame:

@@ -160,7 +160,8 @@ def certificate(path: Path, authority: Path, now: datetime, *, renew: str) -> Fi
     if now < found.not_valid_before_utc:
         what = f"{path} counts from {found.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on only"
         return Finding(check="certificate", ok=False, what=what, do="mend this machine's clock")
-    ends = f"ends in {left} days" if left >= 0 else "has ended"
+    on = f"{found.not_valid_after_utc:%Y-%m-%d}"
+    ends = f"ends on {on}, in {left} days" if left >= 0 else f"has ended on {on}"
     ok = left >= WARN_DAYS
     return Finding(check="certificate", ok=ok, what=f"{path} {ends}", do="" if ok else renew)
 

@@ -25,8 +25,11 @@ from fedcredit.adapters.fab import app_digest
 from fedcredit.adapters.fleet import FleetNode
 from fedcredit.adapters.front import INSTITUTION, open_front, superlink_in
 from fedcredit.adapters.hosting import Host
+from fedcredit.adapters.left import LEFT, refuse_left
 from fedcredit.adapters.link import FrontDesk, fleet_line
 from fedcredit.adapters.meter import SILENT, Meter, metered
+from fedcredit.adapters.notebook import write_notes
+from fedcredit.adapters.pauses import Pauses
 from fedcredit.adapters.presence import DiskPresence
 from fedcredit.adapters.studies import Studies
 from fedcredit.adapters.studies_api import ANSWER_LIMIT_BYTES, respond
@@ -42,6 +45,7 @@ PAUSED: Final = "paused.json"
 STATUS: Final = "status.json"
 _LOOK_S: Final = 0.5
 _VISIT_S: Final = 2.0
+_NOTES_S: Final = (1.0, 600.0)  # between two tries to write notes into the ledger
 _LOG: Final = logging.getLogger("fedcredit")
 
 
@@ -92,6 +96,7 @@ class RunningCoordinator:
             ),
         )
         self._centre = Centre(Studies(folder), _Link(self._link))
+        self._pauses, self._notes_due, self._clock = Pauses(*_NOTES_S), 0.0, SystemClock()
         app = partial(studies_app, folder)
         self._listener = open_front(
             folder,
@@ -112,11 +117,24 @@ class RunningCoordinator:
             while not self._stop.wait(_LOOK_S):
                 try:
                     self._centre.admit(_keys(self._folder))
+                    self._write_notes()
                     self._centre.look()
                 except FedCreditError as problem:
                     _LOG.warning("%s", problem.what)
                 except OSError as problem:  # a disk that is full may have room at the next look
                     _LOG.warning("the coordinator's folder: %s", problem.strerror)
+
+    def _write_notes(self) -> None:
+        """Take over into the ledger what happened at the desk, while no study has it."""
+        if self._centre.busy or self._clock.now() < self._notes_due:
+            return
+        self._notes_due = self._clock.now() + self._pauses.next()
+        try:
+            write_notes(self._folder)
+        except FedCreditError as problem:
+            _LOG.warning("notes wait for the ledger: %s", problem.what)
+        else:
+            self._pauses.restart()
 
     def close(self) -> None:
         """Stop; studies go on when the coordinator is started again."""
@@ -173,9 +191,10 @@ class RunningNode:
             meter: is told of every message.
 
         Raises:
-            ConfigError: a file is missing or wrong.
+            ConfigError: a file is missing or wrong, or the node has left.
             LocalError: a node runs in the folder already.
         """
+        refuse_left(folder)
         self._folder = folder
         self._host = Host(folder)
         self._desk = FrontDesk(folder)
@@ -204,6 +223,9 @@ class RunningNode:
             visits.start()
             try:
                 self._node.run()
+            except UnreachableError:
+                if not (self._folder / LEFT).exists():  # then nobody is to let us in
+                    raise
             finally:
                 self._stop.set()
                 visits.join()
@@ -214,7 +236,9 @@ class RunningNode:
         self._node.close()
 
     def _answer(self, kind: str, data: bytes) -> bytes:
-        """Answer, unless people have paused the node."""
+        """Answer, unless people have paused the node, or taken it away."""
+        if (self._folder / LEFT).exists():
+            raise PrivacyError("the institution has left", remedy="ask it no more")
         if (self._folder / PAUSED).exists():
             raise PrivacyError(
                 "the node is paused by its people", remedy="fedcredit node resume FOLDER"
@@ -222,8 +246,12 @@ class RunningNode:
         return self._host.answer(kind, data)
 
     def _visits(self) -> None:
-        """Visit the coordinator now and then."""
+        """Visit the coordinator now and then, until the institution has left."""
         while not self._stop.is_set():
+            if (self._folder / LEFT).exists():
+                _LOG.info("the institution has left the consortium; the node ends")
+                self.close()
+                return
             trouble = ""
             try:
                 self._visitor.visit()

@@ -6,13 +6,13 @@ import stat
 from pathlib import Path
 
 from fedcredit.adapters.folders import NodeFile
-from fedcredit.adapters.postgres import postgres_table
+from fedcredit.adapters.postgres import PostgresTable, postgres_table
 from fedcredit.adapters.tables import open_parts, open_table
 from fedcredit.data.records import Records
 from fedcredit.data.schema import Schema
 from fedcredit.errors import ConfigError
 
-__all__ = ["open_source"]
+__all__ = ["open_database", "open_source"]
 
 
 def open_source(folder: Path, node: NodeFile, schema: Schema, salt: bytes) -> Records:
@@ -35,9 +35,24 @@ def open_source(folder: Path, node: NodeFile, schema: Schema, salt: bytes) -> Re
     """
     if node.data.source == "files":
         return open_table(str(folder / node.table), schema, salt)
+    table = open_database(folder, node)
+    return open_parts((table,), table.label, schema, salt)
+
+
+def open_database(folder: Path, node: NodeFile) -> PostgresTable:
+    """Look at a node's database: its role, and the columns of the query; no row is read.
+
+    Args:
+        folder: the node's.
+        node: its own file, of the source ``postgres``.
+
+    Raises:
+        ConfigError: see `open_source`.
+        DataError: the query is none, or has two columns of one name.
+        UnreachableError: the database does not answer, or refuses the role.
+    """
     query = folder / node.data.query_file
-    table = postgres_table(_secret(folder / node.data.dsn_file), _text(query), query.name)
-    return open_parts((table,), query.name, schema, salt)
+    return postgres_table(_secret(folder / node.data.dsn_file), _text(query), query.name)
 
 
 def _secret(path: Path) -> str:

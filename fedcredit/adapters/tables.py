@@ -32,7 +32,14 @@ from fedcredit.data.split import Marks
 from fedcredit.data.table import Chunk, encode_chunk, id_columns, read_chunk, repeats
 from fedcredit.units import Bytes8
 
-__all__ = ["Part", "check_table", "open_parts", "open_table", "scoring_batches"]
+__all__ = [
+    "Part",
+    "check_table",
+    "declared_columns",
+    "open_parts",
+    "open_table",
+    "scoring_batches",
+]
 
 T = TypeVar("T")
 
@@ -101,7 +108,7 @@ def open_parts(parts: Sequence[Part], source: str, schema: Schema, salt: bytes) 
     Raises:
         DataError: see `open_table`.
     """
-    wanted = _declared(schema)
+    wanted = declared_columns(schema)
     _refuse_absent(parts, wanted)
     spool = Spool(schema)
     tally: Counter[tuple[str, str]] = Counter()
@@ -135,7 +142,7 @@ def check_table(source: str, schema: Schema) -> tuple[Finding, ...]:
         DataError: a file cannot be read at all.
     """
     files = files_of(source)
-    wanted = _declared(schema)
+    wanted = declared_columns(schema)
     absent = [name for name in wanted if not all(name in file.columns for file in files)]
     chunks = (chunk for file in files for chunk in _chunks(file, schema, wanted))
     return check(schema, chunks, absent)
@@ -169,7 +176,7 @@ def scoring_batches(source: str, schema: Schema) -> Iterator[Bytes8]:
         refuse_broken([one for one in findings(schema, {}) if one.rule == "rows"], source)
 
 
-def _declared(schema: Schema) -> list[str]:
+def declared_columns(schema: Schema) -> list[str]:
     """The columns that a table must have."""
     others = (schema.label.column, schema.person, *schema.ids, schema.vintage)
     names = [*(column.name for column in schema.columns), *others]

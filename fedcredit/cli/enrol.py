@@ -1,4 +1,4 @@
-"""`fedcredit coordinator` and `fedcredit node init|join|renew`: how institutions come together."""
+"""`fedcredit coordinator` and `fedcredit node init|join|renew|leave`: who is in a consortium."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # `--help` waits for none of these
     from fedcredit.adapters.institutions import Institution, Role
     from fedcredit.adapters.joining import Patience
 
-__all__ = ["coordinator", "node_init", "node_join", "node_renew"]
+__all__ = ["coordinator", "node_init", "node_join", "node_leave", "node_renew"]
 
 coordinator = typer.Typer(no_args_is_help=True, help="Conduct a consortium.")
 
@@ -248,6 +248,32 @@ def node_renew(folder: _Node, *, timeout_s: _Wait = 3600.0) -> None:
 
     renew(folder, _patience(timeout_s), _say)
     typer.echo("the new certificate counts from the node's next start")
+
+
+def node_leave(
+    folder: _Node,
+    *,
+    reason: Annotated[
+        str, typer.Option(help="Why; it stands in the coordinator's ledger, for auditors.")
+    ] = "",
+) -> None:
+    """Leave the consortium: the node in FOLDER ends, and the coordinator lets it in no more.
+
+    Studies that are under way go on without it, or stop where too few are left. Keys and
+    ledger stay where they are: keep them, the ledger is evidence. The node does not run again
+    until it is invited and joins anew. If the coordinator cannot be told, the node has ended
+    all the same: give the command again.
+
+    Exit status: 0 done, or done before; 1 FOLDER has not joined; 3 the coordinator does not
+    answer, and does not know yet; 5 it refuses, or is another.
+
+    Example: fedcredit node leave /etc/fedcredit --reason "merged with south-bank"
+    """
+    from fedcredit.adapters.leaving import leave
+    from fedcredit.adapters.system import utc_now
+
+    done = leave(folder, reason, utc_now())
+    typer.echo("the node has left the consortium" if done else "the node had left before")
 
 
 def _say(words: str) -> None:

@@ -22,7 +22,7 @@ from fedcredit.cli.budget import budget
 from fedcredit.cli.data import data
 from fedcredit.cli.demo import demo
 from fedcredit.cli.doctor import doctor
-from fedcredit.cli.enrol import coordinator, node_init, node_join, node_renew
+from fedcredit.cli.enrol import coordinator, node_init, node_join, node_leave, node_renew
 from fedcredit.cli.ledger import ledger
 from fedcredit.cli.node import node
 from fedcredit.cli.page import coordinator_page
@@ -65,6 +65,7 @@ app.add_typer(data, name="data")
 node.command("init")(node_init)
 node.command("join")(node_join)
 node.command("renew")(node_renew)
+node.command("leave")(node_leave)
 node.command("run")(node_run)
 node.command("status")(node_status)
 node.command("pause")(node_pause)

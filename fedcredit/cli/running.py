@@ -132,22 +132,31 @@ def node_status(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Say whether the node in FOLDER is connected, and what troubles it.
+    """Say whether the node in FOLDER is connected, until when it is let in, what troubles it.
 
     Exit status: 0 connected; 1 it has never run; 3 not connected.
 
     Example: fedcredit node status /etc/fedcredit
     """
+    from fedcredit.adapters.institutions import stamp
+    from fedcredit.adapters.joining import member_until, member_warning
+    from fedcredit.adapters.left import read_left
     from fedcredit.adapters.running import PAUSED, STATUS
+    from fedcredit.adapters.system import utc_moment
 
     path = folder / STATUS
     if not path.exists():
         raise ConfigError("the node has never run", remedy="fedcredit node run FOLDER")
     status = json.loads(path.read_text("ascii")) | {"paused": (folder / PAUSED).exists()}
+    if left := read_left(folder):
+        status |= {"connected": False, "left": left.at}
+    status["certificate"] = f"until {stamp(member_until(folder))}"
+    if warning := member_warning(folder, utc_moment()):
+        status["warning"] = warning
     if as_json:
         typer.echo(json.dumps(status))
     else:
-        typer.echo("\n".join(f"{name:<10} {value}" for name, value in status.items()))
+        typer.echo("\n".join(f"{name:<11} {value}" for name, value in status.items()))
     if not status["connected"]:
         raise typer.Exit(3)
 

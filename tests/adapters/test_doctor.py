@@ -7,6 +7,7 @@ import json
 import shutil
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as real_version
@@ -19,13 +20,18 @@ from fedcredit.adapters import premises
 from fedcredit.adapters.doctor import Surroundings, examine
 from fedcredit.adapters.finding import Finding, exit_status
 from fedcredit.adapters.front import SuperLinkPlace
+from fedcredit.adapters.left import Left, write_left
 from fedcredit.adapters.system import StandingClock, utc_moment
 from fedcredit.adapters.way import system_resolve
 from fedcredit.adapters.witness import WitnessServer
 from fedcredit.adapters.witness_folder import open_witness, witness_key
+from fedcredit.data.schema import write_schema
 from fedcredit.errors import ConfigError
+from fedcredit.federation.plan_json import plan_to_json
 from tests.adapters.enrolled import AUTHORITY, HOST, Consortium, serving, upstream
 from tests.adapters.founded import found, found_centre
+from tests.adapters.made_database import Database, write_place
+from tests.federation.made import plan
 
 
 class SlowClock(StandingClock):
@@ -89,7 +95,7 @@ def test_a_sound_node_is_well(node: Path) -> None:
     assert exit_status(looked) == 0
     assert {one.check for one in looked} == {
         "name", "port", "tls", "membership", "clock", "certificate", "versions", "disk", "fsync",
-        "secrets", "keys", "table", "ledger", "witness", "egress",
+        "secrets", "keys", "table", "memory", "ledger", "witness", "egress",
     }  # fmt: skip
     assert not (node / ".doctor").exists()
 
@@ -107,14 +113,28 @@ def test_a_coordinator_whose_members_must_renew_is_told(consortium: Consortium, 
     found_centre(consortium.folder)
     looked = faults(examine(consortium.folder, around(ahead=timedelta(days=340))))
     assert "bank in 2" in looked["members"]
-    assert "ends in 2" in looked["certificate"]
+    assert ", in 2" in looked["certificate"]
 
 
 def test_a_certificate_that_ends_soon_or_has_ended_is_named(node: Path) -> None:
     soon = faults(examine(node, around(ahead=timedelta(days=340))))
-    assert "ends in 24 days" in soon["certificate"]
+    assert ", in 24 days" in soon["certificate"]
     over = faults(examine(node, around(ahead=timedelta(days=400))))
     assert "has ended" in over["certificate"]
+
+
+def test_a_certificates_end_is_said_while_it_is_far(node: Path) -> None:
+    (said,) = [one.what for one in examine(node, around()) if one.check == "certificate"]
+    assert f"ends on {utc_moment() + timedelta(days=365):%Y-%m-%d}, in 364 days" in said
+
+
+def test_a_node_that_has_left_is_named_and_is_a_fault_while_nobody_knows(node: Path) -> None:
+    write_left(node, Left(at="2026-11-25T12:00:00Z", reason="", told=False))
+    assert "its coordinator does not know" in faults(examine(node, around()))["left"]
+    write_left(node, Left(at="2026-11-25T12:00:00Z", reason="", told=True))
+    looked = examine(node, around())
+    assert "left" not in faults(looked)
+    assert "at 2026-11-25T12:00:00Z" in next(one.what for one in looked if one.check == "left")
 
 
 def test_a_certificate_of_another_authority_is_named(node: Path, tmp_path: Path) -> None:
@@ -145,6 +165,26 @@ def test_a_ledger_that_is_away_is_named(node: Path) -> None:
 def test_a_table_that_is_away_is_named(node: Path) -> None:
     (node / "data/a.csv").unlink()
     assert "table" in faults(examine(node, around()))
+
+
+def test_a_database_and_too_little_memory_are_named(
+    node: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The size class is that of the study that was put before the node last."""
+    database = Database()
+    database.rights["change tables"] = True
+    monkeypatch.setattr("adbc_driver_postgresql.dbapi.connect", database.connect)
+    write_place(node)
+    place = node / "studies/one"
+    place.mkdir(parents=True)
+    (place / "plan.json").write_text(plan_to_json(plan()), "utf-8")
+    (place / "schema.toml").write_text(write_schema(plan().schema), "utf-8")
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text("MemTotal: 9000000 kB\nMemAvailable: 90000 kB\n")
+    looked = faults(examine(node, replace(around(), root=tmp_path)))
+    assert set(looked) == {"database", "memory"}
+    assert "may change tables" in looked["database"]
+    assert "'10k-100k' takes up to 0.3 GiB" in looked["memory"]
 
 
 def test_a_slow_disk_is_named(node: Path) -> None:

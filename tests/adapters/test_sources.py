@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Self
 
 import polars as pl
 import pytest
@@ -18,72 +16,10 @@ from fedcredit.adapters.postgres import postgres_table
 from fedcredit.adapters.sources import open_source
 from fedcredit.data.schema import Schema
 from fedcredit.errors import ConfigError, DataError, FedCreditError, UnreachableError
+from tests.adapters.made_database import DSN, ROWS, Database, write_place
 from tests.federation.made import SCHEMA
 
-DSN = "postgresql://reader:s3cret@db/bank"
 SALT = bytes(16)
-NODE = """
-institution = "bank"
-
-[data]
-source = "postgres"
-dsn_file = "dsn"
-query_file = "query.sql"
-"""
-ROWS = pl.DataFrame(
-    {
-        "income": [100.0, 2000.0] * 50,
-        "late": [0, 3] * 50,
-        "housing": ["own", "rent"] * 50,
-        "default": [0, 1] * 50,
-    }
-)
-
-
-class Database:
-    """What the driver shows of a database that has one table, and a role with some rights."""
-
-    def __init__(self) -> None:
-        self.rights = {"be superuser": False, "change tables": False}
-        self.rows = ROWS
-        self.statements: list[str] = []
-        self.fails: Mapping[str, DriverError] = {}
-        self.open = 0
-
-    def connect(self, dsn: str) -> Database:
-        if "connect" in self.fails:
-            raise self.fails["connect"]
-        self.open += 1
-        return self
-
-    def close(self) -> None:
-        self.open -= 1
-
-    def cursor(self, *, adbc_stmt_kwargs: Mapping[str, str]) -> Database:
-        return self
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def execute(self, statement: str) -> None:
-        self.statements.append(statement)
-        for word, problem in self.fails.items():
-            if word in statement:
-                raise problem
-
-    def fetch_arrow(self) -> pl.DataFrame:
-        asked = self.statements[-1]
-        if "pg_roles" in asked:
-            return pl.DataFrame([self.rights])
-        if not asked.startswith("FETCH"):
-            return pl.DataFrame()
-        if asked.startswith("FETCH 0"):
-            return self.rows.clear()
-        given, self.rows = self.rows, self.rows.clear()
-        return given
 
 
 @pytest.fixture
@@ -95,11 +31,7 @@ def database(monkeypatch: pytest.MonkeyPatch) -> Database:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "node.toml").write_text(NODE, "utf-8")
-    (tmp_path / "dsn").write_text(DSN + "\n", "utf-8")
-    (tmp_path / "dsn").chmod(0o600)
-    (tmp_path / "query.sql").write_text("select * from loans;\n", "utf-8")
-    return tmp_path
+    return write_place(tmp_path)
 
 
 def opened(folder: Path, schema: Schema = SCHEMA) -> int:
@@ -156,6 +88,22 @@ def test_no_message_of_the_driver_is_passed_on(
     assert found.value.__context__ is None
     assert "s3cret" not in str(found.value)
     assert database.open == 0
+
+
+@pytest.mark.parametrize(
+    ("dsn", "sent"),
+    [
+        (DSN, f"{DSN}?connect_timeout=10"),
+        (f"{DSN}?sslmode=require", f"{DSN}?sslmode=require&connect_timeout=10"),
+        ("host=db dbname=bank", "host=db dbname=bank connect_timeout=10"),
+        (f"{DSN}?connect_timeout=3", f"{DSN}?connect_timeout=3"),
+    ],
+)
+def test_a_database_behind_a_wall_is_not_waited_for_for_ever(
+    database: Database, dsn: str, sent: str
+) -> None:
+    postgres_table(dsn, "select * from loans", "query.sql")
+    assert database.asked == sent
 
 
 def test_a_secret_is_never_shown(database: Database) -> None:

@@ -1,4 +1,4 @@
-"""`fedcredit coordinator` and `fedcredit node init|join|renew`, as people type them."""
+"""`fedcredit coordinator` and `fedcredit node init|join|renew|leave`, as people type them."""
 
 from __future__ import annotations
 
@@ -94,6 +94,52 @@ def test_an_institution_comes_in_and_goes(
     assert main(["node", "renew", node, "--timeout", "0"]) == 5
     assert "has been revoked" in capsys.readouterr().err
     assert main(["coordinator", "revoke", centre, "bank", "--reason", "again"]) == 5
+
+
+def test_an_institution_leaves_and_its_status_says_so(
+    centre: str, port: int, tmp_path: Path, capsys: Captured
+) -> None:
+    made = Consortium(Path(centre).parent)
+    node = made.member("bank").parents[1]
+    place = {
+        "consortium": "Delta",
+        "url": f"https://{HOST}:{port}",
+        "name": "bank",
+        "role": "institution",
+    }
+    (node / "coordinator.json").write_text(json.dumps(place), "utf-8")
+    (node / "keys/authority.pem").write_bytes((Path(centre) / "pki/authority.pem").read_bytes())
+    assert main(["node", "status", str(node)]) == 1
+    now = {"at": "2026-11-25T12:00:00Z", "connected": True, "visited": "", "trouble": ""}
+    (node / "status.json").write_text(json.dumps(now), "ascii")
+    assert main(["node", "status", str(node)]) == 0
+    year = utc_moment().year + 1
+    assert f"certificate until {year}-" in capsys.readouterr().out
+
+    assert main(["node", "leave", str(node), "--reason", "caf\u00e9"]) == 1
+    assert main(["node", "leave", str(node), "--reason", "merger"]) == 0
+    assert main(["node", "leave", str(node)]) == 0
+    assert "had left before" in capsys.readouterr().out
+    assert main(["node", "run", str(node)]) == 1
+    assert "fedcredit node join FOLDER INVITE" in capsys.readouterr().err
+    assert main(["node", "status", str(node), "--json"]) == 3
+    said = json.loads(capsys.readouterr().out)
+    assert (said["connected"], said["left"][:2]) == (False, "20")
+    assert status(centre, capsys)["bank"]["reason"] == "it left: merger"
+
+
+def test_a_certificate_that_ends_soon_is_warned_of_in_a_nodes_status(
+    centre: str, tmp_path: Path, capsys: Captured
+) -> None:
+    made = Consortium(Path(centre).parent)
+    for name, days in (("bank", 0), ("shop", 340)):
+        node = made.member(name, at=made.now - timedelta(days=days)).parents[1]
+        (node / "status.json").write_text('{"connected": true}', "ascii")
+        capsys.readouterr()
+        assert main(["node", "status", str(node), "--json"]) == 0
+        said = json.loads(capsys.readouterr().out)
+        warned = said.get("warning", "")
+        assert ("ends in 24 days" in warned and "fedcredit node renew" in warned) == (days > 0)
 
 
 def test_a_coordinators_settings_read_back(centre: str, capsys: Captured) -> None:

@@ -149,6 +149,7 @@ def test_the_commands_of_the_main_job_are_there() -> None:
         ["node", "init"],
         ["node", "join"],
         ["node", "renew"],
+        ["node", "leave"],
         ["node", "run"],
         ["node", "status"],
         ["node", "pause"],

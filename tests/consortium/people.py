@@ -18,6 +18,7 @@ from typing import Self
 import numpy as np
 
 BIN = Path(sys.executable).parent
+ROOT = Path(__file__).resolve().parents[2]
 SIX_WORDS = re.compile(r"^ +((?:[a-z]+ ){5}[a-z]+)$", re.MULTILINE)
 NAMES = ("bank", "shop", "telco")
 
@@ -37,6 +38,11 @@ ends = "{after}-01-01"
 [study]
 epsilon = 2.0
 automatic_epsilon = {automatic}
+"""
+
+GET = """
+import sys, httpx
+print(httpx.get(sys.argv[1], trust_env=False).text)
 """
 
 WITNESS = """
@@ -87,6 +93,16 @@ class Consortium:
     def folder(self, name: str) -> Path:
         return self.base / name
 
+    def inside(self, name: str) -> tuple[str, ...]:
+        """What goes before a command so that it runs at an institution's."""
+        del name
+        return ()
+
+    def host_of(self, name: str) -> str:
+        """Where the others reach an institution."""
+        del name
+        return self.host
+
     def __enter__(self) -> Self:
         try:
             self._found()
@@ -126,9 +142,13 @@ class Consortium:
             os.killpg(process.pid, signal.SIGKILL)
             return process.wait()
 
+    def exit_status(self, name: str) -> int:
+        """Of a process that ends by itself."""
+        return self._running.pop(name).wait(60)
+
     def call(self, *words: str, timeout: float = 120.0, check: bool = True) -> str:
         done = subprocess.run(
-            [BIN / "fedcredit", *words],
+            [*self.inside(self._whose(words)), str(BIN / "fedcredit"), *words],
             cwd=self.base,
             env=self._environment(),
             capture_output=True,
@@ -138,6 +158,27 @@ class Consortium:
         )
         assert not check or done.returncode == 0, f"{words}: {done.stderr}\n{self.logs()}"
         return done.stdout
+
+    def _whose(self, words: Sequence[str]) -> str:
+        """The institution whose folder a command is about, or nobody."""
+        for word in words:
+            if Path(word).is_relative_to(self.base):
+                name, *_ = (*Path(word).relative_to(self.base).parts, "")
+                if name in self.names:
+                    return name
+        return ""
+
+    def seen(self, name: str) -> str:
+        """The page of figures that a process shows to machines where it runs."""
+        url = f"http://127.0.0.1:{self.metrics[name]}/metrics"
+        return subprocess.run(
+            [*self.inside(name), sys.executable, "-c", GET, url],
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        ).stdout
 
     def until(self, there: Callable[[], bool], patience_s: float = 90.0) -> None:
         end = time.monotonic() + patience_s
@@ -165,7 +206,12 @@ class Consortium:
         return found
 
     def _environment(self) -> dict[str, str]:
-        return {"HOME": str(self.base), "PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
+        return {
+            "HOME": str(self.base),
+            "OMP_NUM_THREADS": "1",
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),  # this checkout, whichever is installed
+        }
 
     def _seen(self, name: str) -> list[str]:
         """Some are run for machines to look at."""
@@ -191,7 +237,8 @@ class Consortium:
         """Each institution joins; operator and institution compare six words."""
         for seed, name in enumerate(self.names):
             folder, invite = self.invite(name, seed)
-            self.start(f"join-{name}", "node", "join", str(folder), str(invite))
+            words = ("node", "join", str(folder), str(invite))
+            self.start(f"join-{name}", *words, before=self.inside(name))
             log = self.base / f"join-{name}.log"
             self.until(partial(_says_words, log))
             (words,) = SIX_WORDS.findall(log.read_text("utf-8"))
@@ -217,7 +264,7 @@ class Consortium:
             for name in self.names
         }
         places = {
-            name: WITNESS.format(key=keys[name], host=self.host, port=self.ports[name])
+            name: WITNESS.format(key=keys[name], host=self.host_of(name), port=self.ports[name])
             for name in self.names
         }
         for name in self.names:
@@ -249,12 +296,12 @@ class Consortium:
 
     def run_node(self, name: str) -> None:
         words = ["node", "run", str(self.folder(name)), *self._seen(name)]
-        self.start(f"node-{name}", *words)
+        self.start(f"node-{name}", *words, before=self.inside(name))
 
     def run_witness(self, name: str) -> None:
         witness, port = str(self.folder(name) / "witness"), str(self.ports[name])
-        where = ("--host", self.host, "--port", port)
-        self.start(f"witness-{name}", "witness", "run", witness, *where)
+        words = ["witness", "run", witness, "--host", self.host_of(name), "--port", port]
+        self.start(f"witness-{name}", *words, before=self.inside(name))
 
     def _write_policy(self, name: str, witnesses: str) -> None:
         year = time.gmtime().tm_year

@@ -1,6 +1,7 @@
 """A consortium as its people run it: our own commands, over TLS, one process each.
 
-`make e2e-local` runs it. Nothing stands in for anything: the coordinator with its front and
+`make e2e-local` runs it: as root with a network namespace for each institution, and otherwise
+with all on loopback. Nothing stands in for anything: the coordinator with its front and
 its SuperLink, nodes, witnesses, enrolment by six words, a roster that members sign, a study
 that one officer approves by hand, its result, and an auditor who checks all ledgers.
 """
@@ -8,13 +9,17 @@ that one officer approves by hand, its result, and an auditor who checks all led
 from __future__ import annotations
 
 import json
+import os
+import socket
+import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-import httpx
 import pytest
 
 from fedcredit.data.schema import write_schema
+from tests.consortium.apart import Apart
 from tests.consortium.people import Consortium
 from tests.federation.made import SCHEMA
 
@@ -38,7 +43,8 @@ epsilon = 1.0
 @pytest.fixture(scope="module")
 def consortium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consortium]:
     """Three institutions that have joined, signed the roster and run."""
-    with Consortium(tmp_path_factory.mktemp("consortium")) as made:
+    way = Apart if os.geteuid() == 0 else Consortium
+    with way(tmp_path_factory.mktemp("consortium")) as made:
         yield made
 
 
@@ -122,9 +128,9 @@ def test_machines_see_how_a_node_and_the_coordinator_are(
 ) -> None:
     """Figures and logs of processes that run, and nothing of a row in either."""
     seen: dict[str, float] = {}
-    for port in consortium.metrics.values():
-        text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
-        lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    for name in consortium.metrics:
+        page = consortium.seen(name).splitlines()
+        lines = [line.rpartition(" ") for line in page if line and not line.startswith("#")]
         seen |= {name: float(figure) for name, _, figure in lines}
     rounds = seen["fedcredit_coordinator_rounds_total"]
     assert seen["fedcredit_node_rounds_total"] == rounds >= 5
@@ -149,18 +155,29 @@ def test_whoever_is_revoked_is_out(consortium: Consortium, study: str) -> None:
 
 
 def test_every_service_listens_where_it_must_and_nowhere_else(consortium: Consortium) -> None:
-    """One port for the outside; Flower and witnesses on loopback alone."""
-    sockets = {
-        target
-        for pid in consortium.pids()
-        for one in Path(f"/proc/{pid}/fd").glob("*")
-        if (target := str(one.readlink())).startswith("socket:")
+    """One port for all, and a witness's for the others; Flower on loopback alone."""
+    ours = {one for pid in consortium.pids() for one in listening(pid)}
+    witnesses = {
+        (in_hex(consortium.host_of(name)), consortium.ports[name]) for name in consortium.names
     }
-    ours = set()
-    for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]:
-        fields = line.split()
-        if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:  # listening, and ours
-            address, port = fields[1].split(":")
-            ours.add((address, int(port, 16)))
-    assert {one for one in ours if one[0] != LOOPBACK} == {("00000000", consortium.port)}
-    assert len(ours) > 4, "and Flower's and the witnesses' on loopback"
+    assert {one for one in ours if one[0] != LOOPBACK} - witnesses == {
+        ("00000000", consortium.port)
+    }
+    assert witnesses < ours
+    assert (LOOPBACK, consortium.superlink_port) in ours
+
+
+def listening(pid: int) -> Iterator[tuple[str, int]]:
+    """Addresses and ports that a process listens at, where it runs."""
+    with suppress(FileNotFoundError):  # it has ended meanwhile
+        sockets = {str(one.readlink()) for one in Path(f"/proc/{pid}/fd").glob("*")}
+        for line in Path(f"/proc/{pid}/net/tcp").read_text("ascii").splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
+                address, port = fields[1].split(":")
+                yield address, int(port, 16)
+
+
+def in_hex(address: str) -> str:
+    """As the kernel writes it."""
+    return f"{struct.unpack('=I', socket.inet_aton(address))[0]:08X}"

@@ -14,7 +14,7 @@ import pytest
 from tests.consortium.chaos import Chaos, Killer, Usage, aborted, survivors
 
 SEED = 20261
-RETRIES = 90
+RETRIES = 50  # with the rounds, as many as an institution agrees to unless it says more
 WARM = 10  # rounds until everything that is loaded once has been loaded
 MOST_GROWTH = 24 << 20  # bytes, from there to the end
 MOST_FILES = 8

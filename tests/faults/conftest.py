@@ -1,4 +1,4 @@
-"""Witnesses that run for all tests of faults, a world for each, and one line for each row."""
+"""Witnesses that run for all tests of faults, and a world for each."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.rows import pytest_runtest_logreport, pytest_terminal_summary
 from tests.faults.world import WitnessProcess, World, copied, make_bank, make_witnesses
-
-__all__ = ["pytest_runtest_logreport", "pytest_terminal_summary"]
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Writes the two ledgers of `golden/`: every kind of entry, by fixed keys and clocks.
+"""Writes the ledgers of `golden/`: every kind of entry, by fixed keys and clocks.
 
     python -m tests.faults.written FOLDER
 
@@ -9,12 +9,14 @@ versions must read.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 from fedcredit.adapters.ledgers import open_store
+from fedcredit.errors import PrivacyError
 from fedcredit.federation.ledgers import policy_of
 from fedcredit.ledger.asking import Direct
 from fedcredit.ledger.entries import (
@@ -34,7 +36,7 @@ from fedcredit.ledger.founding import Roles, found_ledger
 from fedcredit.ledger.ledger import Ledger
 from fedcredit.ledger.policy import BudgetPolicy, WitnessKey
 from fedcredit.ledger.quorum import Quorum
-from fedcredit.ledger.signing import SigningKey
+from fedcredit.ledger.signing import SigningKey, approval_text
 from fedcredit.ledger.store import Store
 from fedcredit.ledger.witness import MemoryWitnessStore
 from fedcredit.privacy.accounting import rho, rho_local
@@ -165,11 +167,8 @@ def institution(store: Store) -> None:
 
 
 def coordinator(store: Store) -> None:
-    """Every kind of entry of a coordinator."""
-    now, roles = Minutes(), Roles(ROLES.root, ROLES.officer, key("centre"))
-    nobody = replace(policy(NanoRho(0)), quorum=0, beside_coordinator=0, witnesses=())
-    found_ledger(store, roles, nobody, now, origin=CENTRE, institution="centre", role="coordinator")
-    ledger = Ledger(store, roles.key, quorum(), now)
+    """Every kind of entry of a coordinator but notes."""
+    ledger = centre(store)
     ledger.write(planned())
     for name in ("bank", "shop", "telco"):
         reply = reply_digest(name.encode())
@@ -180,10 +179,44 @@ def coordinator(store: Store) -> None:
     ledger.settle()
 
 
+def centre(store: Store) -> Ledger:
+    """A coordinator's new ledger."""
+    now, roles = Minutes(), Roles(ROLES.root, ROLES.officer, key("centre"))
+    nobody = replace(policy(NanoRho(0)), quorum=0, beside_coordinator=0, witnesses=())
+    found_ledger(store, roles, nobody, now, origin=CENTRE, institution="centre", role="coordinator")
+    return Ledger(store, roles.key, quorum(), now)
+
+
+def approved(store: Store) -> None:
+    """An institution whose officer has approved the study by hand."""
+    now = Minutes()
+    by_hand = replace(policy(CAP), automatic_rho=NanoRho(0))
+    found_ledger(store, ROLES, by_hand, now, origin=ORIGIN, institution="bank")
+    ledger = Ledger(store, ROLES.key, quorum(), now)
+    with suppress(PrivacyError):  # it waits for a person
+        ledger.propose(planned())
+    ledger.approve(PLAN, ROLES.officer(approval_text(ORIGIN, PLAN)), "credit committee")
+    ledger.charge(charge(0, 0))
+    reply = b"an answer"
+    ledger.release(Release(plan=PLAN, round=0, attempt=0, reply=reply_digest(reply)), reply)
+    ledger.settle()
+
+
+def left(store: Store) -> None:
+    """A coordinator at whose desk something happened: a refusal, and an institution that left."""
+    ledger = centre(store)
+    ledger.write(Note(text="2026-11-25T14:00:00Z an enrolment was refused: unknown"))
+    ledger.write(Note(text="2026-11-25T14:00:00Z within an hour 995 more enrolments were refused"))
+    ledger.write(planned())
+    ledger.write(Note(text="2026-11-25T14:01:00Z shop leaves the consortium: merger"))
+    ledger.settle()
+
+
 def main() -> None:
-    """Write both."""
+    """Write them."""
     base = Path(sys.argv[1])
-    for name, write in (("bank", institution), ("centre", coordinator)):
+    written = {"bank": institution, "centre": coordinator, "approved": approved, "left": left}
+    for name, write in written.items():
         with open_store(base / name) as store:
             write(store)
 

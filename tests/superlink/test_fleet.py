@@ -10,18 +10,22 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from ast import literal_eval
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from flwr.proto.fleet_pb2 import PushMessagesRequest
+from flwr.proto.message_pb2 import PushObjectRequest
 
 from fedcredit.adapters.fleet import FleetNode
-from fedcredit.adapters.fleet_calls import HttpsLine
+from fedcredit.adapters.fleet_calls import DroppedError, HttpsLine, Session
 from fedcredit.adapters.node_keys import new_node_key
 from fedcredit.adapters.superlink import SuperLink
 from fedcredit.errors import ConfigError, UnreachableError
+from fedcredit.federation.addressed import TURN
 from tests.adapters.made_tls import certificates
 from tests.superlink.made_link import (
     NAMES,
@@ -36,6 +40,7 @@ from tests.superlink.made_link import (
 )
 
 MOST_MEMORY = 150_000_000
+DEADLINE_S = 12.0
 
 NODE = """
 import sys
@@ -67,6 +72,27 @@ def test_three_nodes_answer_every_trip(base: Path, link: SuperLink) -> None:
     assert heard == [dict.fromkeys(NAMES, word) for word in "ABC"]
     assert len(seconds) == 3
     assert [one.outcome for one in link.runs()] == ["completed"]
+
+
+def test_a_node_that_dies_in_the_middle_of_an_answer_holds_up_no_other(
+    base: Path, link: SuperLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer's head is there and the parts never come: the SuperLink has them waited for."""
+    call, turn = Session._call, threading.Event()
+
+    def dying(self: Session, send: Callable[[object], object], request: object) -> object:
+        if threading.current_thread().name == "telco":
+            if isinstance(request, PushMessagesRequest):
+                kind = request.messages_list[0].metadata.message_type
+                (turn.set if kind == TURN else turn.clear)()
+            if isinstance(request, PushObjectRequest) and turn.is_set():
+                raise DroppedError("the process was killed")
+        return call(self, send, request)
+
+    monkeypatch.setattr(Session, "_call", dying)
+    seconds, heard = conduct(base, link, ["one", "two"], deadline_s=DEADLINE_S)
+    assert heard == [dict.fromkeys(NAMES[:2], word) for word in ("ONE", "TWO")]
+    assert all(DEADLINE_S <= one < DEADLINE_S + 5 for one in seconds), "given up at the deadline"
 
 
 def test_a_run_of_another_app_is_refused_by_every_node(base: Path, link: SuperLink) -> None:
