@@ -764,7 +764,7 @@ def paid_under(paid: Paid, cap: int, delta: float) -> int:
     return min(-(-cap * taken // room), 10**18)
 
 
-def dearer(one: Paid, other: Paid) -> Paid:
+def _dearer(one: Paid, other: Paid) -> Paid:
     """The larger of both at every order."""
     curve = tuple(map(max, one.curve, other.curve)) if one.renyi or other.renyi else ()
     return Paid(max(one.rho, other.rho), curve)
@@ -841,18 +841,25 @@ class Sums:
 
     def record(self) -> tuple[Paid, Paid]:
         """What a record has paid: it is in one part, so the dearer one."""
+        if not self.sampled:
+            train, held_out = self.rho.values()
+            return Paid(max(train[0], held_out[0])), Paid(max(train[1], held_out[1]))
         there, alone = (
-            dearer(*(self.of_part(part, 1, alone=alone) for part in self.rho))
+            _dearer(*(self.of_part(part, 1, alone=alone) for part in self.rho))
             for alone in (False, True)
         )
         return there, alone
 
     def person(self, m: int) -> tuple[Paid, Paid]:
         """What a person at m institutions has paid: both parts, m records in every sum."""
-        train, held_out = (
-            [self.of_part(part, m, alone=alone) for alone in (False, True)] for part in self.rho
+        if not self.sampled:
+            train, held_out = self.rho.values()
+            return Paid(m * m * (train[0] + held_out[0])), Paid(m * (train[1] + held_out[1]))
+        there, alone = (
+            self.of_part("train", m, alone=alone).plus(self.of_part("held-out", m, alone=alone))
+            for alone in (False, True)
         )
-        return train[0].plus(held_out[0]), train[1].plus(held_out[1])
+        return there, alone
 
     def figures(self, m: int) -> dict[str, Paid]:
         """All four, by their names in a policy."""

@@ -75,6 +75,12 @@ def plan_from_json(text: str, where: str, schema: Schema) -> StudyPlan:
     return plan
 
 
+def _round(written: _WrittenRound) -> Round:
+    """A round; a rate of all records is none."""
+    rate = None if written.rate == RATE_ONE else written.rate
+    return Round(written.name, written.part, written.rho, rate)
+
+
 @dataclass(frozen=True, slots=True)
 class _WrittenRound:
     """A round as it is written."""
