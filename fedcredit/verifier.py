@@ -1367,7 +1367,7 @@ def second_opinion(book: Book, seq: int, *, at_head: bool) -> None:
 
     Renyi accounting of the same events must agree to a thousandth, apart from what rounding each
     cost up can make; the exact figure of continuous noise must be below ours, and within 12 percent
-    unless a sum is over a sample: then ours may be twice as much.
+    unless a sum is over a sample: of few sums over small samples ours is many times as much.
     """
     delta, events = book.rules.delta, book.events.total()
     paid = book.spent.record()[0]
@@ -1386,7 +1386,7 @@ def second_opinion(book: Book, seq: int, *, at_head: bool) -> None:
         book.problem("evidence", seq, f"epsilon is {ours}, a second accountant says {rdp}")
     if at_head and len(book.events) <= MOST_DISTINCT // 50 and delta >= 1e-12:
         row["pld"] = pld = _opinion(book, delta, "pld")
-        if ours >= 0.1 and not least / (2 if paid.renyi else 1.12) <= pld <= ours:
+        if ours >= 0.1 and not (0 if paid.renyi else least / 1.12) <= pld <= ours:
             book.problem("evidence", seq, f"epsilon is {ours}, the reference says {pld}")
 
 
