@@ -1,11 +1,13 @@
-# Images of a consortium, one target each: coordinator, node, auditor, scoring, database.
+# Images of a consortium, one target each: coordinator, node, auditor, scoring, database; and
+# node-neural, a node that can train networks.
 #
 #   podman build --target node -t fedcredit-node .
 #
-# What a target installs stands in uv.lock, and each file is checked by its hash. No image holds
-# pip, a compiler or torch, none runs as root, and all of them run with a read-only root file
-# system. Where the package index is reached by another way, hand it to the build by --env
-# PIP_INDEX_URL=... and the like.
+# What a target installs stands in uv.lock, and each file is checked by its hash; but for torch in
+# node-neural, whose build for the processor alone is another file than the lock's. No image holds
+# pip or a compiler, none but node-neural holds torch, none runs as root, and all of them run with
+# a read-only root file system. Where the package index is reached by another way, hand it to the
+# build by --env PIP_INDEX_URL=... and the like.
 
 ARG BASE=docker.io/library/python:3.11-slim-bookworm
 
@@ -25,6 +27,16 @@ RUN export="/opt/tools/bin/uv export --quiet --frozen --no-emit-project --no-hea
 	&& $export --extra federation -o /tmp/coordinator.txt \
 	&& $export --extra federation --extra postgres -o /tmp/node.txt
 
+# What networks need beyond a node's packages, without torch and its builds for graphics cards.
+FROM locked AS locked-neural
+RUN export="/opt/tools/bin/uv export --quiet --frozen --no-emit-project --no-header \
+		--extra federation --extra postgres --extra neural" \
+	&& $export --no-hashes -o /tmp/all.txt \
+	&& sed -n 's/^\(torch==[^ ;]*\).*/\1/p' /tmp/all.txt >/tmp/torch.txt \
+	&& others=$(sed -n -e 's/^\(torch\|triton\|nvidia-[a-z0-9-]*\|cuda-[a-z0-9-]*\)==.*/\1/p' /tmp/all.txt; \
+		sed -n -e 's/^\([a-z0-9-]*\)==.*/\1/p' /tmp/node.txt) \
+	&& $export $(printf -- '--no-emit-package %s ' $others) -o /tmp/neural.txt
+
 # One layer for each list: it is built again when the list has changed, and not before.
 FROM tools AS with-auditor
 COPY --from=locked /tmp/auditor.txt /tmp/
@@ -41,6 +53,19 @@ RUN /opt/tools/bin/pip --python /opt/venv/bin/python install --require-hashes -r
 FROM with-coordinator AS with-node
 COPY --from=locked /tmp/node.txt /tmp/
 RUN /opt/tools/bin/pip --python /opt/venv/bin/python install --require-hashes -r /tmp/node.txt
+
+# Beside the node's environment, so that its layers are shared. TORCH says where pip finds torch's
+# build for the processor: an index, or a folder that is mounted, "--no-index --find-links=/wheels".
+FROM with-node AS with-neural
+COPY --from=locked-neural /tmp/neural.txt /tmp/torch.txt /tmp/
+ARG TORCH="--index-url https://download.pytorch.org/whl/cpu"
+ARG TORCH_SHA256=
+RUN pip="/opt/tools/bin/pip --python /opt/venv/bin/python install --target /opt/neural --no-deps" \
+	&& $pip --require-hashes -r /tmp/neural.txt \
+	&& if [ -n "$TORCH_SHA256" ]; then sed -i "s/$/ --hash=sha256:$TORCH_SHA256/" /tmp/torch.txt; fi \
+	&& $pip $TORCH -r /tmp/torch.txt \
+	&& rm -rf /opt/neural/bin /opt/neural/torch/include /opt/neural/torch/share \
+	&& echo /opt/neural >/tmp/neural.pth
 
 # Our own code last: it changes most often. The two apps stand beside it, for Flower to find.
 FROM tools AS ours
@@ -95,6 +120,10 @@ COPY coordinator/__init__.py coordinator/server_app.py \
 	/opt/venv/lib/python3.11/site-packages/coordinator/
 COPY nodes/__init__.py nodes/client_app.py /opt/venv/lib/python3.11/site-packages/nodes/
 CMD ["fedcredit", "node", "run", "/srv/fedcredit"]
+
+FROM node AS node-neural
+COPY --from=with-neural /opt/neural /opt/neural
+COPY --from=with-neural /tmp/neural.pth /opt/venv/lib/python3.11/site-packages/
 
 # A bank's own database, made up: a real bank has one.
 FROM ${BASE} AS database

@@ -58,10 +58,12 @@ e2e-local: $(READY) ## the same as plain processes, as root in network namespace
 		tests/consortium/test_leaving.py
 
 chaos: $(READY) ## a consortium that is killed, cut off and full: half an hour, needs root
-	@$(one_thread) $(PY) -m pytest tests/consortium/test_chaos.py tests/consortium/test_kills.py
+	@$(one_thread) $(PY) -m pytest -s tests/consortium/test_chaos.py tests/consortium/test_kills.py
 
 # More words for podman build, such as --network=host where only the machine reaches the index.
 BUILD ?=
+# Where pip finds torch's build for the processor, for one more image: docs/containers.md.
+TORCH ?=
 
 images: ## the containers' images, by podman, and their sizes: some minutes the first time
 	@command -v podman >/dev/null || { echo 'podman is not installed.' >&2; \
@@ -70,6 +72,8 @@ images: ## the containers' images, by podman, and their sizes: some minutes the 
 		podman build --quiet $(BUILD) --target "$$target" -t "localhost/fedcredit-$$target" . \
 			>/dev/null || exit 1; \
 	done
+	@test -z "$(TORCH)" || podman build --quiet $(BUILD) --build-arg TORCH="$(TORCH)" \
+		--target node-neural -t localhost/fedcredit-node-neural . >/dev/null
 	@podman images --filter reference='localhost/fedcredit-*' --format '{{.Repository}} {{.Size}}'
 
 e2e: $(READY) images ## a consortium in containers, from nothing to the auditor: some minutes

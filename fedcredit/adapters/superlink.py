@@ -169,8 +169,9 @@ class SuperLink:
             self._clock.wait(0.1)
 
     def close(self) -> None:
-        """End the SuperLink, its executor and every ServerApp."""
+        """End the SuperLink, its executor and every ServerApp; also where none was started."""
         self._supervisor.close()
+        self._control.close()
 
     @property
     def ready(self) -> bool:

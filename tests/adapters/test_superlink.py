@@ -332,6 +332,15 @@ def test_closing_ends_the_programs(tmp_path: Path, control: FakeControl) -> None
         os.kill(pid, 0)
 
 
+def test_closing_one_that_was_never_started_ends_its_connections(
+    tmp_path: Path, control: FakeControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[bool] = []
+    monkeypatch.setattr(control, "close", lambda: closed.append(True))
+    made(tmp_path).close()
+    assert closed == [True]
+
+
 def test_a_start_that_takes_too_long_leaves_nothing_behind(
     tmp_path: Path, control: FakeControl, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -198,6 +198,19 @@ def test_a_node_reaches_its_coordinator_and_witnesses_and_nothing_else(
     assert not consortium.reaches(ON_POSTGRES, "192.0.2.1", 443), "nothing outside"
 
 
+def test_torch_is_in_the_image_for_networks_and_in_no_other(consortium: Consortium) -> None:
+    """Whichever images there are; where that one is built, its node is whole."""
+    ours = ("--filter", "reference=localhost/fedcredit-*", "--format", "{{.Repository}}")
+    listed = set(consortium.podman("images", *ours).split()) - {"localhost/fedcredit-database"}
+    assert {f"localhost/fedcredit-{one}" for one in ("node", "coordinator", "scoring")} < listed
+    alone = ("run", "--rm", "--network=none", "--read-only", "--entrypoint", "python")
+    for image in listed:
+        neural = image.endswith("-neural")
+        assert (consortium.status(*alone, image, "-c", "import torch") == 0) == neural, image
+        if neural:
+            assert consortium.status(*alone, image, "-c", "import opacus, flwr, fedcredit") == 0
+
+
 def test_no_image_holds_what_it_does_not_need(consortium: Consortium) -> None:
     """No pip, no compiler, no torch; the auditor has nothing of ours but the one file."""
     for service in {consortium.image(one): one for one in OURS}.values():
