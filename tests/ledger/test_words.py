@@ -28,7 +28,6 @@ from tests.ledger.bank import (
     step,
 )
 
-
 SHORT = PLAN[:16]
 WORDS: tuple[tuple[Entry, str], ...] = (
     (genesis(), "genesis"),
@@ -44,8 +43,10 @@ WORDS: tuple[tuple[Entry, str], ...] = (
     ),
     (
         charge(event=sampled()),
-        f"charge: {SHORT} round 1, attempt 0, a sample of {RATE} in 2^20, of all records "
-        f"{rho(sampled())}e-9 rho, alone {rho_local(sampled())}e-9: counting/1 first",
+        (
+            f"charge: {SHORT} round 1, attempt 0, a sample of {RATE} in 2^20, of all records "
+            f"{rho(sampled())}e-9 rho, alone {rho_local(sampled())}e-9: counting/1 first"
+        ),
     ),
     (release(), f"release: {SHORT} round 1, attempt 0, reply {release().reply[:16]}"),
     (step("agree"), f"agree: {SHORT} round 1, attempt 0, reply {'ee' * 8}"),
