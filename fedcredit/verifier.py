@@ -36,10 +36,13 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from decimal import MAX_EMAX, MIN_EMIN, Decimal, localcontext
 from functools import lru_cache
 from importlib import metadata
+from operator import le
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
@@ -47,10 +50,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 __all__ = [
-    "Book", "Broken", "Checked", "Entry", "Event", "Note", "Plan", "Policy", "Shape", "Source",
-    "Sums", "Together", "Tree", "Trust", "UsageProblem", "check_note", "cross_check",
-    "epsilon_of", "event_cost", "key_id", "ledger_findings", "main", "notes_of", "persons",
-    "read_entry", "read_ledger", "refuse_small", "second_opinion", "signed", "sources_of", "verify",
+    "Book", "Broken", "Checked", "Entry", "Event", "Note", "Paid", "Plan", "Policy", "Shape",
+    "Source", "Sums", "Together", "Tree", "Trust", "UsageProblem", "check_note", "cross_check",
+    "epsilon_of", "event_cost", "key_id", "ledger_findings", "main", "notes_of", "paid_under",
+    "persons", "read_entry", "read_ledger", "refuse_small", "renyi_cost", "room_for",
+    "second_opinion", "signed", "sources_of", "verify",
 ]  # fmt: skip
 
 FORMAT: Final = "fedcredit/ledger/1"
@@ -61,6 +65,7 @@ MOST_LINE: Final = 16_384  # bytes, the newline among them
 MOST_LISTED: Final = 100  # broken rules and exceptions of one ledger, in full
 MOST_DISTINCT: Final = 10_000  # kinds of events that a second accountant is asked to add up
 MOST_INTEGER: Final = 2**53 - 1
+ALL: Final = 2**20  # parts of a sampling rate: all records
 
 
 class Broken(Exception):
@@ -242,13 +247,17 @@ REASONS: Final = ("budget", "policy", "plan")  # of a refusal
 
 
 class Event(NamedTuple):
-    """What was done to the records: one sum of bounded integer rows with Gaussian noise."""
+    """What was done to the records: one sum of bounded integer rows with Gaussian noise.
+
+    `rate` is that of the secret sample it is over, in parts of 2^-20; `ALL` for all records.
+    """
 
     dim: int
     honest: int
     sensitivity_squared: int
     variance: int
     part: str
+    rate: int = ALL
 
 
 class Entry(NamedTuple):
@@ -261,6 +270,8 @@ class Entry(NamedTuple):
     numbers: dict[str, int]
     event: Event | None
     policy: Policy | None
+    curves: dict[str, tuple[int, ...]]  # of a sampled charge, or of a plan with sampled rounds
+    rates: tuple[int, ...]  # of such a plan's rounds
 
     @property
     def turn(self) -> tuple[int, int]:
@@ -302,6 +313,8 @@ def read_entry(line: bytes, seq: int, prev: str) -> Entry:
     texts = {key: value for key, value in table.items() if type(value) is str}
     numbers = {key: value for key, value in table.items() if type(value) is int}
     rest = table.keys() - texts.keys() - numbers.keys()
+    beside = rest & _BESIDE.get(kind, set())
+    rest -= beside
     found = frozenset(texts), frozenset(numbers), frozenset(rest)
     if found != (shape.texts, shape.numbers, frozenset({shape.table} - {""})):
         raise Broken(f"not the keys and kinds of value that a {kind} has")
@@ -319,10 +332,11 @@ def read_entry(line: bytes, seq: int, prev: str) -> Entry:
         raise Broken("prev is not the digest of the line before")
     _check_time(texts["time"])
     event = _event(table["event"]) if shape.table == "event" else None
+    rates, curves = _curves(kind, table, beside, event)
     policy, bare = None, texts.get("role") == "coordinator"
     if shape.table == "policy":
         policy = Policy.read(table["policy"], bare=bare)
-    return Entry(kind, seq, texts["time"], texts, numbers, event, policy)
+    return Entry(kind, seq, texts["time"], texts, numbers, event, policy, curves, rates)
 
 
 def _check_time(text: str) -> None:
@@ -334,25 +348,55 @@ def _check_time(text: str) -> None:
         raise Broken("time is no date and time such as 2026-11-25T14:11:40Z")
 
 
+_BESIDE: Final = {"charge": {"renyi"}, "plan": {"sampled"}}  # tables that need not be there
+
+
+def _curves(kind: str, line: dict[str, object], beside: AbstractSet[str],
+            event: Event | None) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:  # fmt: skip
+    """Read divergences at `ORDERS`, one list a figure, and the rates of a plan's rounds."""
+    if event and bool(beside) != (event.rate != ALL):
+        raise Broken("a charge has divergences if and only if its event is over a sample")
+    if not beside:
+        return (), {}
+    table = line[next(iter(beside))]
+    keys = ("rates", *_CAPS) if kind == "plan" else _CAPS[:2]
+    if type(table) is not dict or table.keys() != set(keys):
+        raise Broken("divergences are not those of the figures that they belong to")
+    if not all(type(table[key]) is list for key in keys):
+        raise Broken("divergences are not lists")
+    if not all(type(one) is int and 0 <= one <= MOST_INTEGER for key in keys for one in table[key]):
+        raise Broken("a divergence or a rate is no integer from 0 to 2^53 - 1")
+    curves = {key: tuple(table[key]) for key in keys}
+    rates = curves.pop("rates", ())
+    if any(len(curve) != len(ORDERS) for curve in curves.values()):
+        raise Broken(f"divergences are not at the {len(ORDERS)} orders")
+    if kind == "plan" and (min(rates, default=0) < 1 or max(rates) > ALL or min(rates) == ALL):
+        raise Broken("the rates are not from 1 to 2^20, one at least below it")
+    return rates, curves
+
+
 def _event(table: object) -> Event:
     """Read an event: exactly its keys, every value in the range that the costs are proven for."""
     numbers = {
         "dim": (1, 2**32), "honest": (1, 2**20),
         "sensitivity_squared": (1, 2**52), "variance": (16, 2**40),
     }  # fmt: skip
+    sampled = type(table) is dict and table.get("event") == "sampled-gaussian-sum"
+    if sampled:
+        numbers["rate"] = (1, ALL - 1)
     if type(table) is not dict or table.keys() != {*numbers, "event", "name", "part"}:
         raise Broken("event has not the keys of an event")
     for key, (low, high) in numbers.items():
         if type(table[key]) is not int or not low <= table[key] <= high:
             raise Broken(f"the event's {key} is not from {low} to {high}")
-    if table["event"] != "gaussian-sum":
+    if not sampled and table["event"] != "gaussian-sum":
         raise Broken("an event of an unknown kind")
     if type(table["name"]) is not str or not 1 <= len(table["name"]) <= 64:
         raise Broken("the event's name is not of 1 to 64 characters")
     if table["part"] not in ("train", "held-out"):
         raise Broken("the event's part is neither train nor held-out")
-    dim, honest, squared, variance = (table[key] for key in numbers)
-    return Event(dim, honest, squared, variance, table["part"])
+    dim, honest, squared, variance, *rate = (table[key] for key in numbers)
+    return Event(dim, honest, squared, variance, table["part"], *rate)
 
 
 # -------------------------------------------------------------------------------------- policies
@@ -597,10 +641,133 @@ def event_cost(sensitivity_squared: int, variance: int, honest: int) -> int:
     ``R^2 / (2hV) + tau (isqrt(R^2 2^32 / hV) + 1) + tau^2 2^31`` with ``tau = 10 (h - 1) / 2^227``:
     arXiv 2102.06387, the theorem on sums of discrete Gaussians.
     """
+    above, below = _exact(sensitivity_squared, variance, honest)
+    return -(-(10**9 * above) // below)
+
+
+def _exact(sensitivity_squared: int, variance: int, honest: int) -> tuple[int, int]:
+    """The formula of `event_cost` as a fraction, in rho."""
     noise, tau = honest * variance, 10 * (honest - 1)
     cross = math.isqrt((sensitivity_squared << 32) // noise) + 1
     above = (sensitivity_squared << 454) + 2 * noise * ((tau * cross << 227) + (tau * tau << 31))
-    return -(-(10**9 * above) // (2 * noise << 454))
+    return above, 2 * noise << 454
+
+
+ORDERS: Final = (*range(2, 65), 72, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 512)
+"""Renyi orders at which sums over samples are counted; at order alpha others count alpha rho."""
+
+
+@lru_cache(maxsize=16_384)
+def renyi_cost(rate: int, squared: int, variance: int, honest: int, m: int = 1) -> tuple[int, ...]:
+    """What a sum over a sample costs at each of `ORDERS`, in 1e-9, rounded up.
+
+    ``ln(sum_k C(alpha, k) (1-q)^(alpha-k) q^k exp(k (k-1) rho)) / (alpha - 1)``, k from 0 to
+    alpha, rho as in `event_cost`: arXiv 1908.10530, section 3.3. Never above ``alpha rho``. A
+    person with m records, each in the sample or not by itself, moves the sum by at most m steps,
+    and only if one of them is in: q is then ``1 - (1-q)^m``, to the next part of 2^20.
+    """
+    above, below = _exact(m * m * squared, variance, honest)
+    full = tuple(-(-(10**9 * order * above) // below) for order in ORDERS)
+    missed = (ALL - rate) ** m >> 20 * (m - 1)
+    if missed == 0 or above > 1000 * below:
+        return full
+    with localcontext(prec=80, Emax=MAX_EMAX, Emin=MIN_EMIN):
+        q, rho = 1 - Decimal(missed) / ALL, Decimal(above) / below
+        inside = [q**k * (k * (k - 1) * rho).exp() for k in range(ORDERS[-1] + 1)]
+        outside = [(1 - q) ** k for k in range(ORDERS[-1] + 1)]
+        found = []
+        for order in ORDERS:
+            moment = sum(math.comb(order, k) * outside[order - k] * inside[k]
+                         for k in range(order + 1))  # fmt: skip
+            found.append(math.ceil(10**9 * Decimal(moment).ln() / (order - 1)))
+    return tuple(map(min, found, full))
+
+
+@lru_cache(maxsize=1024)
+def room_for(cap: int, delta: float) -> tuple[int, int]:
+    """The one order at which sampled sums are held against a cap, and the divergence it allows.
+
+    The order is that at which a zCDP of the cap gives its least epsilon; one order, fixed by the
+    cap alone, because rounds may be chosen after earlier answers (arXiv 2008.11193). The
+    divergence, in 1e-9 and rounded down, is that which gives at this order the epsilon that the
+    cap gives at the best of all real orders: where ``rho (alpha - 1)^2 = ln(1 / (alpha delta))``.
+    """
+    with localcontext(prec=60):
+        cost, minus = Decimal(cap) / 10**9, -Decimal(delta).ln()
+
+        def constant(order: Decimal) -> Decimal:  # epsilon less the divergence
+            return (minus - order.ln()) / (order - 1) + (1 - 1 / order).ln()
+
+        order = min(ORDERS, key=lambda one: cost * one + constant(Decimal(one)))
+        if not cap:
+            return order, 0
+        low, high = Decimal(1), 1 + (minus / cost).sqrt()
+        for _ in range(200):
+            half = (low + high) / 2
+            if cost * (half - 1) ** 2 + half.ln() < minus:
+                low = half
+            else:
+                high = half
+        room = cost * high + constant(high) - constant(Decimal(order))
+        return order, max(math.floor(10**9 * room), 0)
+
+
+class Paid(NamedTuple):
+    """What somebody has paid: in 1e-9 zCDP, and at `ORDERS` if a sum was over a sample.
+
+    The zCDP counts such a sum as if it were over all records.
+    """
+
+    rho: int
+    renyi: tuple[int, ...] = ()
+
+    @property
+    def curve(self) -> tuple[int, ...]:
+        """At `ORDERS`, sampled or not."""
+        return self.renyi or tuple(order * self.rho for order in ORDERS)
+
+    def plus(self, *others: Paid) -> Paid:
+        """All together."""
+        every = (self, *others)
+        curves = [one.curve for one in every] if any(one.renyi for one in every) else []
+        rho = sum(one.rho for one in every)
+        return Paid(rho, tuple(map(sum, zip(*curves, strict=True))))
+
+    def times(self, count: int) -> Paid:
+        """So many times as much."""
+        return Paid(count * self.rho, tuple(count * one for one in self.renyi))
+
+    def within(self, most: Paid) -> bool:
+        """Whether it is no more than another, at any order."""
+        sampled = self.renyi or most.renyi
+        return self.rho <= most.rho and (not sampled or all(map(le, self.curve, most.curve)))
+
+    def epsilon(self, delta: float) -> float:
+        """The least epsilon over the orders, rounded up: arXiv 2004.00010, Proposition 12."""
+        if not self.renyi:
+            return epsilon_of(self.rho, delta)
+        least: float = min(
+            cost / 1e9 - (math.log(order) + math.log(delta)) / (order - 1) + math.log1p(-1 / order)
+            for order, cost in zip(ORDERS, self.renyi, strict=True)
+        )
+        return max(least, 0.0) * (1 + 1e-11) + 1e-14
+
+
+def paid_under(paid: Paid, cap: int, delta: float) -> int:
+    """What of a cap is taken up: above the cap if and only if the cap does not hold."""
+    if not paid.renyi:
+        return paid.rho
+    order, room = room_for(cap, delta)
+    taken = paid.renyi[ORDERS.index(order)]
+    if room == 0:
+        return 10**18 if taken else 0
+    return min(-(-cap * taken // room), 10**18)
+
+
+def _dearer(one: Paid, other: Paid) -> Paid:
+    """The larger of both at every order."""
+    curve = tuple(map(max, one.curve, other.curve)) if one.renyi or other.renyi else ()
+    return Paid(max(one.rho, other.rho), curve)
 
 
 def epsilon_of(cost: int, delta: float) -> float:
@@ -627,28 +794,74 @@ def epsilon_of(cost: int, delta: float) -> float:
     return max(at((low + high) / 2), 0.0) * (1 + 1e-11) + 1e-14
 
 
+def _of_kind(kind: tuple[str, int, int, int, int], m: int, *, alone: bool) -> Paid:
+    """What one sum over a sample costs somebody with m records in it."""
+    _, rate, squared, variance, honest = kind
+    if alone:
+        cost = event_cost(squared, variance, 1), renyi_cost(rate, squared, variance, 1)
+        return Paid(*cost).times(m)
+    rho = m * m * event_cost(squared, variance, honest)
+    return Paid(rho, renyi_cost(rate, squared, variance, honest, m))
+
+
 class Sums:
-    """What has been paid, by part of the records: (distributed, local) in 1e-9 zCDP."""
+    """What has been paid, by part of the records: kinds of events, with how many of each."""
 
     def __init__(self) -> None:
-        self.parts = {"train": [0, 0], "held-out": [0, 0]}
+        self.rho = {"train": [0, 0], "held-out": [0, 0]}  # of sums over all: distributed, local
+        self.sampled: Counter[tuple[str, int, int, int, int]] = Counter()
+        self.parts: set[str] = set()  # with a sum over a sample
+        self.known: dict[tuple[str, int, bool], Paid] = {}  # of those over samples, so far
 
-    def add(self, part: str, cost: int, alone: int) -> None:
-        """Add an event's two costs."""
-        self.parts[part][0] += cost
-        self.parts[part][1] += alone
+    def add(self, event: Event) -> None:
+        """Add an event."""
+        part, squared, variance, honest = event.part, *event[2:4], event.honest
+        if event.rate == ALL:
+            self.rho[part][0] += event_cost(squared, variance, honest)
+            self.rho[part][1] += event_cost(squared, variance, 1)
+            return
+        kind = part, event.rate, squared, variance, honest
+        self.sampled[kind] += 1
+        self.parts.add(part)
+        for (of, m, alone), paid in self.known.items():
+            if of == part:
+                self.known[of, m, alone] = paid.plus(_of_kind(kind, m, alone=alone))
 
-    def record(self) -> tuple[int, int]:
+    def of_part(self, part: str, m: int, *, alone: bool) -> Paid:
+        """What somebody with m records in every sum on one part has paid for that part."""
+        full = Paid(self.rho[part][alone]).times(m if alone else m * m)
+        if part not in self.parts:
+            return full
+        if (part, m, alone) not in self.known:
+            pairs = self.sampled.items()
+            costs = [_of_kind(kind, m, alone=alone).times(count) for kind, count in pairs
+                     if kind[0] == part]  # fmt: skip
+            self.known[part, m, alone] = Paid(0).plus(*costs)
+        return full.plus(self.known[part, m, alone])
+
+    def record(self) -> tuple[Paid, Paid]:
         """What a record has paid: it is in one part, so the dearer one."""
-        train, held_out = self.parts.values()
-        return max(train[0], held_out[0]), max(train[1], held_out[1])
+        if not self.sampled:
+            train, held_out = self.rho.values()
+            return Paid(max(train[0], held_out[0])), Paid(max(train[1], held_out[1]))
+        there, alone = (
+            _dearer(*(self.of_part(part, 1, alone=alone) for part in self.rho))
+            for alone in (False, True)
+        )
+        return there, alone
 
-    def person(self, m: int) -> tuple[int, int]:
+    def person(self, m: int) -> tuple[Paid, Paid]:
         """What a person at m institutions has paid: both parts, m records in every sum."""
-        train, held_out = self.parts.values()
-        return m * m * (train[0] + held_out[0]), m * (train[1] + held_out[1])
+        if not self.sampled:
+            train, held_out = self.rho.values()
+            return Paid(m * m * (train[0] + held_out[0])), Paid(m * (train[1] + held_out[1]))
+        there, alone = (
+            self.of_part("train", m, alone=alone).plus(self.of_part("held-out", m, alone=alone))
+            for alone in (False, True)
+        )
+        return there, alone
 
-    def figures(self, m: int) -> dict[str, int]:
+    def figures(self, m: int) -> dict[str, Paid]:
         """All four, by their names in a policy."""
         return dict(zip(_CAPS, (*self.record(), *self.person(m)), strict=True))
 
@@ -667,6 +880,8 @@ class Plan:
     approved_by: str = ""
     approved_at: str = ""
     last: Turn = (-1, 0)
+    most: dict[str, Paid] = field(default_factory=dict)
+    rates: tuple[int, ...] = ()
     earlier_attempts: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     spent: Sums = field(default_factory=Sums)
@@ -706,11 +921,11 @@ class Book:
     open: tuple[int, str, Turn] | None = None
     spent: Sums = field(default_factory=Sums)
     lifetime: Sums = field(default_factory=Sums)
-    events: Counter[tuple[str, int, int]] = field(default_factory=Counter)
+    events: Counter[tuple[str, int, int, int]] = field(default_factory=Counter)
     recompute: list[dict[str, object]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     software: set[str] = field(default_factory=set)
-    turns: dict[tuple[str, Turn], int] = field(default_factory=dict)
+    turns: dict[tuple[str, Turn], Event] = field(default_factory=dict)
     releases: dict[tuple[str, Turn], str] = field(default_factory=dict)
     receipts: dict[tuple[str, str, Turn], tuple[int, str]] = field(default_factory=dict)
     entries: list[dict[str, object]] = field(default_factory=list)
@@ -731,6 +946,10 @@ class Book:
         if self.policy is None:  # the genesis has set it before anything asks
             raise Broken("there is no policy")
         return self.policy
+
+    def under(self, paid: Paid, key: str) -> int:
+        """What of a cap of the policy in force is taken up."""
+        return paid_under(paid, self.rules.numbers[key], self.rules.delta)
 
     def problem(self, kind: str, seq: int | None, what: str) -> None:
         """Note what is wrong; after the first hundred broken rules only their number."""
@@ -802,12 +1021,16 @@ def _plan(book: Book, e: Entry) -> str:
     if texts["plan"] in book.plans:
         book.breaks(e, "this plan was written before")
         return said
-    book.plans[texts["plan"]] = Plan(texts, numbers)
+    most = {key: Paid(numbers[key], e.curves.get(key, ())) for key in _CAPS}
+    plan = book.plans[texts["plan"]] = Plan(texts, numbers, most=most, rates=e.rates)
+    if e.rates and len(e.rates) != numbers["rounds"]:
+        book.breaks(e, f"it has {numbers['rounds']} rounds and {len(e.rates)} rates")
     if book.first["role"] == "institution":
         if book.rules.purposes and texts["purpose"] not in book.rules.purposes:
             book.breaks(e, "the policy does not allow its purpose")
-        if numbers["rho"] > book.rules.numbers["study_rho"]:
-            book.breaks(e, f"it may cost {numbers['rho']}, above study_rho")
+        cost = book.under(plan.most["rho"], "study_rho")
+        if cost > book.rules.numbers["study_rho"]:
+            book.breaks(e, f"it may cost {cost}, above study_rho")
     return said
 
 
@@ -823,7 +1046,8 @@ def _approve(book: Book, e: Entry) -> str:
         book.breaks(e, "it was approved before")
     else:
         plan.approved_by, plan.approved_at = by, e.time
-        if by == "policy" and plan.numbers["rho"] > book.rules.numbers["automatic_rho"]:
+        cost = book.under(plan.most["rho"], "automatic_rho") if by == "policy" else 0
+        if cost > book.rules.numbers["automatic_rho"]:
             book.breaks(e, "the plan may cost more than automatic_rho, so an officer must approve")
     return f"plan {e.texts['plan'][:12]} is approved by the {by}"
 
@@ -833,36 +1057,47 @@ def _charge(book: Book, e: Entry) -> str:
     event, numbers, digest = e.event, e.numbers, e.texts["plan"]
     if event is None:
         raise Broken("a charge without an event")  # its shape has been checked: never so
-    cost = event_cost(event.sensitivity_squared, event.variance, event.honest)
-    alone = event_cost(event.sensitivity_squared, event.variance, 1)
+    squared, variance = event.sensitivity_squared, event.variance
+    cost = event_cost(squared, variance, event.honest)
+    alone = event_cost(squared, variance, 1)
     if (numbers["rho"], numbers["rho_local"]) != (cost, alone):
         said = f"{numbers['rho']} and {numbers['rho_local']}"
         book.breaks(e, f"it says that it costs {said}, its event costs {cost} and {alone}")
+    for key, honest in zip(_CAPS, (event.honest, 1), strict=False):
+        stated = e.curves.get(key, ())
+        true = renyi_cost(event.rate, squared, variance, honest) if stated else ()
+        if wrong := [at for at, pair in enumerate(zip(stated, true, strict=True))
+                     if pair[0] != pair[1]]:  # fmt: skip
+            at = wrong[0]
+            said = f"{key} diverges by {stated[at]} at order {ORDERS[at]}"
+            book.breaks(e, f"it says that {said}, by its event and rate it is {true[at]}")
     if book.open is not None:
         book.breaks(e, f"the charge of entry {book.open[0]} is still open")
     book.open = e.seq, digest, e.turn
     for sums in (book.spent, book.lifetime):
-        sums.add(event.part, cost, alone)
-    book.events[event.part, event.sensitivity_squared, event.honest * event.variance] += 1
+        sums.add(event)
+    book.events[event.part, event.rate, squared, event.honest * variance] += 1
     book.software.add(e.texts["software"])
     if book.keep:
-        book.turns[digest, e.turn] = cost
+        book.turns[digest, e.turn] = event
     _check_caps(book, e)
     plan = book.plans.get(digest)
     if plan is None:
         book.breaks(e, "no such plan")
     else:
-        plan.spent.add(event.part, cost, alone)
+        plan.spent.add(event)
         _check_turn(book, e, plan, event)
     if not book.rules.begins <= e.time[:10] < book.rules.ends:
         book.breaks(e, f"its date is outside {book.rules.begins} to {book.rules.ends}")
-    return f"{e.label} is charged: {cost} (alone {alone}) of 1e-9 rho"
+    sampled = "" if event.rate == ALL else f", if it were not a sample of {event.rate} in 2^20"
+    return f"{e.label} is charged: {cost} (alone {alone}) of 1e-9 rho{sampled}"
 
 
 def _check_caps(book: Book, e: Entry) -> None:
     """The four caps, after a charge."""
     policy = book.rules.numbers
-    for key, paid in book.spent.figures(policy["persons"]).items():
+    for key, figure in book.spent.figures(policy["persons"]).items():
+        paid = book.under(figure, key)
         if paid > policy[key]:
             book.breaks(e, f"budget exceeded: {key} comes to {paid}, the cap is {policy[key]}")
 
@@ -885,10 +1120,14 @@ def _check_turn(book: Book, e: Entry, plan: Plan, event: Event) -> None:
     honest = numbers["threshold"] - numbers["colluders"]
     if event.honest != (honest if plan.texts["noise"] == "distributed" else 1):
         book.breaks(e, f"it counts on {event.honest} honest institutions, which the plan does not")
+    rate = plan.rates[e.turn[0]] if e.turn[0] < len(plan.rates) else ALL
+    if event.rate != rate:
+        book.breaks(e, f"its rate is {event.rate} in 2^20, the plan has {rate} for this round")
     paid, alone = plan.spent.record()
-    limit = min(numbers["rho"], book.rules.numbers["study_rho"])
-    if paid > limit or alone > numbers["rho_local"]:
-        book.breaks(e, f"budget exceeded: the plan has cost {paid} (alone {alone}), above its most")
+    fits = paid.within(plan.most["rho"]) and alone.within(plan.most["rho_local"])
+    if not fits or book.under(paid, "study_rho") > book.rules.numbers["study_rho"]:
+        said = f"{paid.rho} (alone {alone.rho})"
+        book.breaks(e, f"budget exceeded: the plan has cost {said}, above its most")
     plan.counts["charge"] += 1
 
 
@@ -1127,40 +1366,50 @@ def second_opinion(book: Book, seq: int, *, at_head: bool) -> None:
     """Compare what a record has paid in the period with dp-accounting's figures.
 
     Renyi accounting of the same events must agree to a thousandth, apart from what rounding each
-    cost up can make; the exact figure of continuous noise must be below ours and within 12 percent.
+    cost up can make; the exact figure of continuous noise must be below ours, and within 12 percent
+    unless a sum is over a sample: of few sums over small samples ours is many times as much.
     """
     delta, events = book.rules.delta, book.events.total()
-    cost = book.spent.record()[0]
-    ours = epsilon_of(cost, delta)
+    paid = book.spent.record()[0]
+    ours = paid.epsilon(delta)
     row: dict[str, object] = {"at": seq, "events": events, "epsilon": ours}
     row |= {"rdp": None, "pld": None}
     book.recompute.append(row)
     many = len(book.events) > MOST_DISTINCT
     if not events or many or ours > 100 or _version("dp-accounting") is None:
         return
-    least = epsilon_of(max(cost - 2 * events, 0), delta)  # if rounding up had cost nothing
+    lower = (max(one - 2 * events * of, 0) for one, of in zip(paid.renyi, ORDERS, strict=False))
+    # If rounding up had cost nothing.
+    least = Paid(max(paid.rho - 2 * events, 0), tuple(lower)).epsilon(delta)
     row["rdp"] = rdp = _opinion(book, delta, "rdp")
     if not least * (1 - 1e-3) - 1e-6 <= rdp <= ours * (1 + 1e-3) + 1e-6:
         book.problem("evidence", seq, f"epsilon is {ours}, a second accountant says {rdp}")
     if at_head and len(book.events) <= MOST_DISTINCT // 50 and delta >= 1e-12:
         row["pld"] = pld = _opinion(book, delta, "pld")
-        if ours >= 0.1 and not least / 1.12 <= pld <= ours:
+        if ours >= 0.1 and not (0 if paid.renyi else least / 1.12) <= pld <= ours:
             book.problem("evidence", seq, f"epsilon is {ours}, the reference says {pld}")
 
 
 def _opinion(book: Book, delta: float, which: str) -> float:
     """The dearer part's epsilon, by dp-accounting; equal events are composed together."""
-    from dp_accounting import GaussianDpEvent  # noqa: PLC0415 - an extra, and slow to import
+    from dp_accounting import (  # noqa: PLC0415 - an extra, and slow to import
+        GaussianDpEvent,
+        PoissonSampledDpEvent,
+    )
     from dp_accounting.pld import PLDAccountant  # noqa: PLC0415
     from dp_accounting.rdp import RdpAccountant  # noqa: PLC0415
 
     orders = [1 + math.exp(x / 116) for x in range(-454, 1604)]  # .02 to 1e6
+    if any(rate != ALL for _, rate, _, _ in book.events):
+        orders = list(map(float, ORDERS))
     found = 0.0
     for part in ("train", "held-out"):
         accountant = RdpAccountant(orders) if which == "rdp" else PLDAccountant()
-        for (of, squared, noise), count in book.events.items():
+        for (of, rate, squared, noise), count in book.events.items():
             if of == part:
-                accountant.compose(GaussianDpEvent(math.sqrt(noise / squared)), count)
+                done = GaussianDpEvent(math.sqrt(noise / squared))
+                sampled = done if rate == ALL else PoissonSampledDpEvent(rate / ALL, done)
+                accountant.compose(sampled, count)
         found = max(found, float(accountant.get_epsilon(delta)))
     return found
 
@@ -1252,9 +1501,9 @@ def _check_end(book: Book, note: Note | None) -> None:
 # ------------------------------------------------------------------------ what one ledger shows
 
 
-def _epsilons(figures: Mapping[str, int], delta: float) -> dict[str, float]:
+def _epsilons(figures: Mapping[str, Paid], delta: float) -> dict[str, float]:
     """Each cost as epsilon, by the name that goes with it."""
-    return {key.replace("rho", "epsilon"): epsilon_of(cost, delta) for key, cost in figures.items()}
+    return {key.replace("rho", "epsilon"): one.epsilon(delta) for key, one in figures.items()}
 
 
 def ledger_findings(book: Book) -> dict[str, object]:
@@ -1280,23 +1529,31 @@ def ledger_findings(book: Book) -> dict[str, object]:
         "burns": book.counts["burn"], "kinds": dict(book.counts), "recompute": book.recompute,
         "exceptions": book.all_exceptions(),
         "further_broken_rules": book.more["rule"],
-        "plans": [_plan_findings(*pair) for pair in book.plans.items()],
+        "plans": [_plan_findings(book, *pair) for pair in book.plans.items()],
     }  # fmt: skip
     m, delta = policy.numbers["persons"] if policy else 1, policy.delta if policy else 0.0
     caps = {key: policy.numbers[key] if policy else 0 for key in _CAPS}
     life = dict(zip(_CAPS, book.lifetime.record(), strict=False))
-    for name, figures in (("spent", book.spent.figures(m)), ("caps", caps), ("lifetime", life)):
-        known[name] = {**figures, **_epsilons(figures, delta)}
+    paid = {key: Paid(cap) for key, cap in caps.items()}
+    for name, figures in (("spent", book.spent.figures(m)), ("caps", paid), ("lifetime", life)):
+        rho = {key: paid_under(one, caps[key], delta) for key, one in figures.items()}
+        known[name] = {**rho, **_epsilons(figures, delta)}
     if book.listing:
         known["entries"] = book.entries
     return known
 
 
-def _plan_findings(digest: str, plan: Plan) -> dict[str, object]:
-    """A plan and what has become of it."""
-    paid, alone = plan.spent.record()
-    wanted = ["institutions", "threshold", "colluders", "rounds", "retries", "rho", "rho_local"]
-    numbers = {key: plan.numbers[key] for key in wanted}
+def _plan_findings(book: Book, digest: str, plan: Plan) -> dict[str, object]:
+    """A plan and what has become of it; where rounds are sampled, as rho of the caps."""
+    keys = ("study_rho", "rho_local")  # of the policy: no cap on a study is on one noise alone
+    spends = book.policy is not None and book.policy.delta > 0
+    paid, alone, most, most_alone = (
+        book.under(one, key) if spends else one.rho
+        for pair in (plan.spent.record(), (plan.most["rho"], plan.most["rho_local"]))
+        for one, key in zip(pair, keys, strict=True)
+    )
+    wanted = ["institutions", "threshold", "colluders", "rounds", "retries"]
+    numbers = {key: plan.numbers[key] for key in wanted} | {"rho": most, "rho_local": most_alone}
     texts = {key: plan.texts[key] for key in ("name", "purpose", "noise")}
     counts = {f"{kind}s": plan.counts[kind] for kind in ("charge", "release", "burn")}
     return {"plan": digest, **texts, **numbers, "spent_rho": paid, "spent_rho_local": alone,
@@ -1364,17 +1621,26 @@ def persons(books: Sequence[Book]) -> list[tuple[int, float, float, float]]:
     banks = [book for book in books if book.policy and book.policy.delta]
     if not banks:
         return []
-    joint: dict[tuple[str, Turn], int] = {}
+    joint: dict[tuple[str, Turn], Event] = {}
     for book in banks:
-        for turn, cost in book.turns.items():
-            joint[turn] = max(cost, joint.get(turn, 0))
-    together = sum(joint.values()) if len(banks) > 1 else banks[0].lifetime.person(1)[0]
-    apart = sorted((book.lifetime.person(1)[1] for book in banks), reverse=True)
+        for turn, event in book.turns.items():
+            joint[turn] = max(event, joint.get(turn, event), key=_weight)
+    together = Sums() if len(banks) > 1 else banks[0].lifetime
+    for event in joint.values() if len(banks) > 1 else ():
+        together.add(event)
     delta = min(book.rules.delta for book in banks)
+    apart = sorted((book.lifetime.person(1)[1] for book in banks),
+                   key=lambda one: one.epsilon(delta), reverse=True)  # fmt: skip
     return [
-        (m, epsilon_of(m * m * together, delta), epsilon_of(sum(apart[:m]), delta), delta)
+        (m, together.person(m)[0].epsilon(delta), Paid(0).plus(*apart[:m]).epsilon(delta), delta)
         for m in sorted({1, 2, 3} | {book.rules.numbers["persons"] for book in banks})
     ]
+
+
+def _weight(event: Event) -> int:
+    """What an event costs over all orders: the dearer of two that name one turn."""
+    _, honest, squared, variance, _, rate = event
+    return sum(renyi_cost(rate, squared, variance, honest))
 
 
 # ------------------------------------------------------------------------------------- trust file
@@ -1538,7 +1804,7 @@ def _block(book: Book) -> list[str]:
         numbers, delta = book.policy.numbers, book.policy.delta
         paid = book.spent.figures(numbers["persons"])
         a, b, c, d = (
-            f"{_up(epsilon_of(paid[key], delta))} of {_up(epsilon_of(numbers[key], delta))}"
+            f"{_up(paid[key].epsilon(delta))} of {_up(epsilon_of(numbers[key], delta))}"
             for key in _CAPS
         )
         said += [

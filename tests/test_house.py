@@ -29,7 +29,7 @@ WITH_IO: Final = {"adapters", "cli", "config", "serving", "verifier"}
 """The rooms that may ask the machine for something; all others are handed it."""
 
 MOST_LINES: Final = 400
-LONG: Final = {"fedcredit/verifier.py": 1650}
+LONG: Final = {"fedcredit/verifier.py": 1910}
 """Files that may be longer, and how long: an auditor reads one file (docs/adr/0015)."""
 
 SLOW_TO_IMPORT: Final = ("dp_accounting", "flwr", "jinja2", "numpy", "polars", "scipy", "torch")

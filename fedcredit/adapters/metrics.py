@@ -31,6 +31,7 @@ from fedcredit.adapters.overview import overview
 from fedcredit.errors import FedCreditError
 from fedcredit.ledger.account import Account
 from fedcredit.privacy.accounting import epsilon_of
+from fedcredit.privacy.costs import WHOSE
 
 __all__ = ["ALLOWED", "CentreFigures", "NodeFigures", "Tally", "metrics_app"]
 
@@ -158,25 +159,18 @@ class NodeFigures(Collector):
         released = sum(len(one.releases) for one in account.plans.values())
         caps, spent = account.policy.caps, account.spent
         persons, delta = caps.institutions, caps.delta
-        paid = (
-            spent.rho,
-            spent.rho_local,
-            spent.person_rho(persons),
-            spent.person_rho_local(persons),
-        )
-        most = (caps.rho_cap, caps.rho_local_cap, caps.person_rho_cap, caps.person_rho_local_cap)
+        paid = [spent.cost(whose, persons).epsilon(delta) for whose in WHOSE]
+        caps_of = (caps.rho_cap, caps.rho_local_cap, caps.person_rho_cap, caps.person_rho_local_cap)
+        most = [epsilon_of(cap, delta) for cap in caps_of]
         return [
             _metric("fedcredit_node_rounds", {"": released}),
             _metric("fedcredit_node_ledger_entries", {"": entries}),
             *(
                 _metric(
                     f"fedcredit_node_epsilon_{name}",
-                    {
-                        figure: epsilon_of(rho, delta)
-                        for figure, rho in zip(_FIGURES, rhos, strict=True)
-                    },
+                    dict(zip(_FIGURES, epsilons, strict=True)),
                 )
-                for name, rhos in (("spent", paid), ("cap", most))
+                for name, epsilons in (("spent", paid), ("cap", most))
             ),
         ]
 

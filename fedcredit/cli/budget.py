@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 if TYPE_CHECKING:  # `--help` waits for none of these
-    from fedcredit.ledger.account import Account
+    from collections.abc import Iterator
+
+    from fedcredit.ledger.account import Account, PlanAccount
+    from fedcredit.privacy.costs import Whose
+    from fedcredit.units import NanoRho
 
 __all__ = ["budget"]
 
@@ -52,10 +56,10 @@ def show(
                             "plan": plan,
                             "name": one.planned.name,
                             "approved": one.approved,
-                            "rho": one.spent.rho,
-                            "rho_at_most": one.planned.rho,
+                            "rho": paid,
+                            "rho_at_most": most,
                         }
-                        for plan, one in account.plans.items()
+                        for plan, one, paid, most in _studies(account)
                     ],
                 }
             )
@@ -69,11 +73,9 @@ def show(
     for row in rows:
         bar = "#" * round(20 * row.rho / row.rho_cap if row.rho_cap else 20)
         typer.echo(f"{row.who:<44}{row.epsilon:>9.3f}{row.epsilon_cap:>9.3f}  [{bar:<20}]")
-    for one in account.plans.values():
+    for _, one, paid, most in _studies(account):
         state = "approved" if one.approved else "waits for the officer"
-        typer.echo(
-            f"  {one.planned.name}: {one.spent.rho}e-9 rho of at most {one.planned.rho}e-9, {state}"
-        )
+        typer.echo(f"  {one.planned.name}: {paid}e-9 rho of at most {most}e-9, {state}")
 
 
 @budget.command(name="set")
@@ -125,22 +127,26 @@ def _rows(account: Account) -> list[_Row]:
     from fedcredit.privacy.accounting import epsilon_of
 
     spent, caps = account.spent, account.policy.caps
-    persons = caps.institutions
-    figures = (
-        ("a record, where only sums are seen", spent.rho, caps.rho_cap),
-        ("a record, with our noise alone", spent.rho_local, caps.rho_local_cap),
-        (
-            f"a person at {persons}, where only sums are seen",
-            spent.person_rho(persons),
-            caps.person_rho_cap,
-        ),
-        (
-            f"a person at {persons}, each noise alone",
-            spent.person_rho_local(persons),
-            caps.person_rho_local_cap,
-        ),
+    persons, delta = caps.institutions, caps.delta
+    figures: tuple[tuple[str, Whose, NanoRho], ...] = (
+        ("a record, where only sums are seen", "rho", caps.rho_cap),
+        ("a record, with our noise alone", "rho_local", caps.rho_local_cap),
+        (f"a person at {persons}, where only sums are seen", "person_rho", caps.person_rho_cap),
+        (f"a person at {persons}, each noise alone", "person_rho_local", caps.person_rho_local_cap),
     )
+    costs = [(who, spent.cost(whose, persons), cap) for who, whose, cap in figures]
     return [
-        _Row(who, rho, cap, epsilon_of(rho, caps.delta), epsilon_of(cap, caps.delta))
-        for who, rho, cap in figures
+        _Row(who, cost.under(cap, delta), cap, cost.epsilon(delta), epsilon_of(cap, delta))
+        for who, cost, cap in costs
     ]
+
+
+def _studies(account: Account) -> Iterator[tuple[str, PlanAccount, int, int]]:
+    """Each plan, with what it has cost and can cost a record, as rho of the cap on a study."""
+    policy = account.policy
+    for plan, one in account.plans.items():
+        paid, most = (
+            cost.under(policy.study_rho, policy.caps.delta)
+            for cost in (one.spent.cost("rho", 1), one.planned.cost("rho"))
+        )
+        yield plan, one, paid, most

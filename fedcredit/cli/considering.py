@@ -12,6 +12,8 @@ if TYPE_CHECKING:  # `--help` waits for none of these
     from fedcredit.federation.plan import StudyPlan
     from fedcredit.ledger.account import Account
     from fedcredit.ledger.entries import Planned
+    from fedcredit.privacy.costs import Whose
+    from fedcredit.units import NanoRho
 
 __all__ = ["Seen", "describe", "look"]
 
@@ -64,7 +66,6 @@ def look(folder: Path, study: str) -> Seen:
 def describe(seen: Seen) -> list[str]:
     """Lines for a person: what is asked, what it costs before and after, what leaves."""
     from fedcredit.privacy.accounting import epsilon_of
-    from fedcredit.units import NanoRho
 
     plan, asked, account = seen.plan, seen.asked, seen.account
     caps, spent = account.policy.caps, account.spent
@@ -76,20 +77,15 @@ def describe(seen: Seen) -> list[str]:
             f"{len(plan.institutions)} institutions, sums over {plan.threshold} or more"
         ),
     ]
-    figures = (
-        ("a record", spent.rho, asked.rho, caps.rho_cap),
-        ("a record, our noise alone", spent.rho_local, asked.rho_local, caps.rho_local_cap),
-        (
-            f"a person at {caps.institutions}",
-            spent.person_rho(caps.institutions),
-            asked.person_rho,
-            caps.person_rho_cap,
-        ),
+    figures: tuple[tuple[str, Whose, NanoRho], ...] = (
+        ("a record", "rho", caps.rho_cap),
+        ("a record, our noise alone", "rho_local", caps.rho_local_cap),
+        (f"a person at {caps.institutions}", "person_rho", caps.person_rho_cap),
     )
-    for who, before, most, cap in figures:
-        now, study, after, limit = (
-            epsilon_of(NanoRho(one), caps.delta) for one in (before, most, before + most, cap)
-        )
+    for who, whose, cap in figures:
+        before, most = spent.cost(whose, caps.institutions), asked.cost(whose)
+        now, study, after = (cost.epsilon(caps.delta) for cost in (before, most, before.plus(most)))
+        limit = epsilon_of(cap, caps.delta)
         lines.append(
             f"  {who}: spent {now:.3f}, this study at most {study:.3f}, after it at most "
             f"{after:.3f}, cap {limit:.3f} (epsilon at delta {caps.delta:g})"

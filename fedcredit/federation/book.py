@@ -6,12 +6,16 @@ writes down what came and what it opened. How a ledger keeps its word is `fedcre
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
 from typing import Protocol, runtime_checkable
 
 from fedcredit.federation.plan import StudyPlan
 from fedcredit.ledger.account import Standing
-from fedcredit.ledger.entries import Charge, Planned, Refuse, Release, Step
-from fedcredit.privacy.events import PARTS
+from fedcredit.ledger.entries import Charge, Planned, Refuse, Release, Sampled, Step
+from fedcredit.privacy.costs import WHOSE, Cost, Whose, kind_of
+from fedcredit.privacy.events import PARTS, RATE_ONE, SampledGaussianSum
+from fedcredit.units import NanoRho
 
 __all__ = ["Book", "planned"]
 
@@ -93,10 +97,7 @@ def planned(plan: StudyPlan, persons: int) -> Planned:
         plan: the study.
         persons: m, the institutions that a person is reckoned to be a customer of.
     """
-    costs = {part: [one.rho for one in plan.rounds if one.part == part] for part in PARTS}
-    record = max(sum(of) + plan.retries * max(of, default=0) for of in costs.values())
-    every = [cost for of in costs.values() for cost in of]
-    person = sum(every) + plan.retries * max(every)
+    most = [_with_retries(plan, whose, persons) for whose in WHOSE]
     return Planned(
         plan=plan.digest().hex(),
         name=_plain(plan.name),
@@ -107,12 +108,47 @@ def planned(plan: StudyPlan, persons: int) -> Planned:
         colluders=plan.colluders,
         rounds=len(plan.rounds),
         retries=plan.retries,
-        rho=record,
-        # Noise that is one of h costs at most h times as much where it stands alone.
-        rho_local=plan.honest * record,
-        person_rho=persons**2 * person,
-        person_rho_local=plan.honest * persons * person,
+        rho=most[0].rho,
+        rho_local=most[1].rho,
+        person_rho=most[2].rho,
+        person_rho_local=most[3].rho,
+        sampled=_sampled(plan, most),
     )
+
+
+def _most(plan: StudyPlan, index: int, whose: Whose, persons: int) -> Cost:
+    """The most that one attempt at a round can add to a figure."""
+    alone, m = whose.endswith("local"), persons if whose.startswith("person") else 1
+    event = plan.dearest(index)
+    if isinstance(event, SampledGaussianSum):
+        return kind_of(event).cost(alone=alone, persons=m)
+    # Noise that is one of h costs at most h times as much where it stands alone.
+    return Cost(plan.rounds[index].rho).times(plan.honest * m if alone else m * m)
+
+
+def _with_retries(plan: StudyPlan, whose: Whose, persons: int) -> Cost:
+    """The most that all rounds can cost, with the dearest of them again in every retry."""
+    nothing = Cost(NanoRho(0))
+    costs = [
+        (one.part, _most(plan, index, whose, persons)) for index, one in enumerate(plan.rounds)
+    ]
+
+    def total(of: Sequence[Cost]) -> Cost:
+        """One part's rounds, or all."""
+        return reduce(Cost.plus, of, reduce(Cost.dearer, of, nothing).times(plan.retries))
+
+    if whose.startswith("person"):
+        return total([cost for _, cost in costs])
+    parts = (total([cost for part, cost in costs if part == one]) for one in PARTS)
+    return reduce(Cost.dearer, parts, nothing)
+
+
+def _sampled(plan: StudyPlan, most: Sequence[Cost]) -> Sampled | None:
+    """The rates and divergences of a plan with sampled rounds."""
+    if not plan.samples:
+        return None
+    rates = tuple(RATE_ONE if one.rate is None else one.rate for one in plan.rounds)
+    return Sampled(rates, tuple(cost.curve for cost in most))
 
 
 def _plain(text: str) -> str:

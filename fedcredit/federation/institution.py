@@ -3,7 +3,8 @@
     admit     the question belongs to this turn of this plan and fits under every cap;
               and whoever will mask the sum has nothing against the turn
     charge    its cost is durable in the book; from here on there is no refund
-    measure   one exact sum of integer rows, one row a record, clamped to the public bound
+    measure   one exact sum of integer rows, one row a record, clamped to the public bound;
+              in a sampled round over a fresh secret sample, which nothing outside sees
     noise     exact discrete Gaussian noise of the charged variance
     mask      so that only the total of many institutions can be opened
     record    the answer's exact bytes are durable in the book
@@ -27,10 +28,11 @@ from fedcredit.federation.plan import StudyPlan
 from fedcredit.federation.terms import Terms, accept
 from fedcredit.ledger.account import Standing
 from fedcredit.ledger.entries import Charge, Refuse, Release, Turn, reply_digest
+from fedcredit.measures.drawn import drawn
 from fedcredit.measures.measure import check_able, check_fit, measure
 from fedcredit.models.queries import Query
 from fedcredit.privacy.budget import admit
-from fedcredit.privacy.events import GaussianSum
+from fedcredit.privacy.events import GaussianSum, SampledGaussianSum
 from fedcredit.privacy.noise import RandomBytes
 from fedcredit.privacy.release import release
 from fedcredit.privacy.sums import BoundedSum, clamp
@@ -62,7 +64,7 @@ class Institution:
         terms: its own, never sent.
         records: its table; read only after a charge.
         book: its ledger, into which the plan is written at once; one writer.
-        random: secret bytes for the noise, never used twice.
+        random: secret bytes for the noise and for samples, never used twice.
         measure: how a table is asked.
         software: name and version, for the ledger.
 
@@ -150,7 +152,10 @@ def private_sum(institution: Institution, question: Question, name: bytes, wrap:
     except PrivacyError as problem:
         book.refuse(_refusal(plan, question, name, problem))
         raise
-    exact = institution.measure(institution.records, question.query)
+    records = institution.records
+    if isinstance(event, SampledGaussianSum):
+        records = drawn(records, event.rate, institution.random)
+    exact = institution.measure(records, question.query)
     reply = mask(release(clamp(exact, plan.bound(event)), event, institution.random).value)
     book.release(
         Release(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -17,7 +17,17 @@ from fedcredit.codec import digest, encode
 from fedcredit.data.schema import RECORDS_OF, Schema, require_confirmed
 from fedcredit.errors import ConfigError
 from fedcredit.privacy.accounting import check_delta, rho_for, variance_for
-from fedcredit.privacy.events import MAX_SENSITIVITY_SQUARED, PARTS, GaussianSum, Part
+from fedcredit.privacy.curves import FINE, order_for, sampled_variance_for, whole_rho
+from fedcredit.privacy.events import (
+    MAX_SENSITIVITY_SQUARED,
+    MIN_VARIANCE,
+    PARTS,
+    RATE_ONE,
+    GaussianSum,
+    Part,
+    SampledGaussianSum,
+    whole,
+)
 from fedcredit.units import InstitutionId, NanoRho
 
 __all__ = [
@@ -30,6 +40,7 @@ __all__ = [
     "check_name",
     "default_colluders",
     "default_threshold",
+    "shared_rho",
 ]
 
 Noise: TypeAlias = Literal["distributed", "local", "alone"]
@@ -68,12 +79,29 @@ class Round:
     Attributes:
         name: what is asked.
         part: which records are asked about: ``"train"`` or ``"held-out"``.
-        rho: what a record of that part pays for it, in 1e-9 zCDP, with everybody's noise.
+        rho: what a record of that part pays for it, in 1e-9 zCDP, with everybody's noise;
+            for a sampled round up to the plan's order only, see `privacy.curves`.
+        rate: at which each record is in the round's secret sample, in parts of 2^-20, 1 to
+            2^20 - 1; None where all records are asked.
+
+    Raises:
+        PrivacyError: the rate is no such integer.
     """
 
     name: str
     part: Part
     rho: NanoRho
+    rate: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a rate of none, of more than all, or that is no exact number."""
+        if self.rate is not None:
+            whole("rate", self.rate, low=1, high=RATE_ONE - 1)
+
+    def table(self) -> dict[str, str | int]:
+        """The round as it is hashed and written: no rate where there is none."""
+        rate = {} if self.rate is None else {"rate": self.rate}
+        return {"name": self.name, "part": self.part, "rho": self.rho, **rate}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +173,24 @@ class StudyPlan:
     @property
     def noise_levels(self) -> tuple[float, ...]:
         """For each round, one institution's noise sd over the question's sensitivity."""
-        return tuple(math.sqrt(_NANO / (2 * self.honest * one.rho)) for one in self.rounds)
+        return tuple(
+            math.sqrt(_NANO / (2 * self.honest * one.rho))
+            if one.rate is None
+            else math.sqrt(self._fine_variance(index) / FINE)
+            for index, one in enumerate(self.rounds)
+        )
+
+    @property
+    def samples(self) -> bool:
+        """Whether a round is over a sample of the records."""
+        return any(one.rate is not None for one in self.rounds)
+
+    def _fine_variance(self, index: int) -> int:
+        """One institution's variance in a sampled round, for a squared sensitivity of `FINE`."""
+        planned = self.rounds[index]
+        order = order_for(_total_rho(self.epsilon, self.delta), self.delta)
+        rate = planned.rate or RATE_ONE
+        return sampled_variance_for(planned.rho, rate, self.honest, order)
 
     def event(self, index: int, question: Question) -> GaussianSum:
         """What asking ``question`` in round ``index`` does to an institution's records.
@@ -162,30 +207,39 @@ class StudyPlan:
         Raises:
             PrivacyError: no noise that can be drawn is enough.
         """
-        planned = self.rounds[index]
-        squared = question.sensitivity_squared
-        return GaussianSum(
-            name=f"{self.learner}/{index + 1} {planned.name}"[:64],
-            part=planned.part,
-            dim=question.dim,
-            sensitivity_squared=squared,
-            variance=variance_for(planned.rho, squared, self.honest),
-            honest=self.honest,
-        )
+        return self._event(index, question.dim, question.sensitivity_squared)
 
     def dearest(self, index: int) -> GaussianSum:
         """An event that costs all that round ``index`` may cost, for admission in advance."""
         planned = self.rounds[index]
+        if planned.rate is not None:
+            return self._event(index, 1, FINE)
         # On a grid so fine that rounding the variance up saves less than one step of rho.
         fine = 2 * self.honest * 2**38 * planned.rho // _NANO
-        squared = min(max(fine, 1), MAX_SENSITIVITY_SQUARED)
-        return GaussianSum(
-            name=f"{self.learner}/{index + 1} {planned.name}"[:64],
+        return self._event(index, 1, min(max(fine, 1), MAX_SENSITIVITY_SQUARED))
+
+    def _event(self, index: int, dim: int, squared: int) -> GaussianSum:
+        """What a round does with a question of so many numbers and this sensitivity."""
+        planned, name = self.rounds[index], f"{self.learner}/{index + 1} {self.rounds[index].name}"
+        if planned.rate is None:
+            return GaussianSum(
+                name=name[:64],
+                part=planned.part,
+                dim=dim,
+                sensitivity_squared=squared,
+                variance=variance_for(planned.rho, squared, self.honest),
+                honest=self.honest,
+            )
+        # Noise in proportion costs no more at any order than at the fine sensitivity.
+        variance = max(-(-squared * self._fine_variance(index) // FINE), MIN_VARIANCE)
+        return SampledGaussianSum(
+            name=name[:64],
             part=planned.part,
-            dim=1,
+            dim=dim,
             sensitivity_squared=squared,
-            variance=variance_for(planned.rho, squared, self.honest),
+            variance=variance,
             honest=self.honest,
+            rate=planned.rate,
         )
 
     def bound(self, event: GaussianSum) -> int:
@@ -208,7 +262,7 @@ def _digest_of(plan: StudyPlan) -> bytes:
     """See `StudyPlan.digest`."""
     fields = {key: getattr(plan, key) for key in plan.__dataclass_fields__}
     fields["schema"] = plan.schema.digest()
-    fields["rounds"] = tuple(asdict(one) for one in plan.rounds)
+    fields["rounds"] = tuple(one.table() for one in plan.rounds)
     return digest("fedcredit/plan/1", encode(fields))
 
 
@@ -249,6 +303,22 @@ def _total_rho(epsilon: float, delta: float) -> NanoRho:
     """All that a record may pay."""
     check_delta(delta)
     return rho_for(epsilon, delta)
+
+
+def shared_rho(epsilon: float, delta: float, *, sampled: bool) -> NanoRho:
+    """What the rounds on one part of the records may cost together, in 1e-9 rho.
+
+    Args:
+        epsilon: of the plan.
+        delta: of the plan.
+        sampled: whether any of its rounds is sampled; then a little less, because only
+            whole orders are listed.
+
+    Raises:
+        PrivacyError: epsilon or delta is out of range.
+    """
+    total = _total_rho(epsilon, delta)
+    return whole_rho(total, delta) if sampled else total
 
 
 def _check_texts(plan: StudyPlan) -> None:
@@ -299,7 +369,7 @@ def _check_budget(plan: StudyPlan) -> None:
         raise ConfigError(
             f"noise is {plan.noise!r}", remedy='set noise to "distributed" or "local"'
         )
-    total = _total_rho(plan.epsilon, plan.delta)
+    total = shared_rho(plan.epsilon, plan.delta, sampled=plan.samples)
     parts = [one.part for one in plan.rounds]
     if "train" not in parts or parts != sorted(parts, key=PARTS.index):
         raise ConfigError(

@@ -10,6 +10,7 @@ from fedcredit.data.schema import Schema
 from fedcredit.data.strict import build
 from fedcredit.errors import ConfigError, IntegrityError
 from fedcredit.federation.plan import Round, StudyPlan
+from fedcredit.privacy.events import RATE_ONE
 from fedcredit.units import InstitutionId, NanoRho
 
 __all__ = ["plan_from_json", "plan_to_json"]
@@ -23,7 +24,7 @@ def plan_to_json(plan: StudyPlan) -> str:
     """
     table: dict[str, object] = {one.name: getattr(plan, one.name) for one in fields(plan)}
     table["schema"] = plan.schema.digest()
-    table["rounds"] = [{"name": one.name, "part": one.part, "rho": one.rho} for one in plan.rounds]
+    table["rounds"] = [one.table() for one in plan.rounds]
     table["digest"] = plan.digest().hex()
     return json.dumps(table, sort_keys=True, indent=2, ensure_ascii=False) + "\n"
 
@@ -41,6 +42,7 @@ def plan_from_json(text: str, where: str, schema: Schema) -> StudyPlan:
 
     Raises:
         ConfigError: the text is not a plan, or not one that can keep its claim.
+        PrivacyError: a round's rate is none of records.
         IntegrityError: it is a plan about another schema, or its digest is not its own.
     """
     try:
@@ -59,7 +61,10 @@ def plan_from_json(text: str, where: str, schema: Schema) -> StudyPlan:
         **{
             **{one.name: getattr(written, one.name) for one in fields(StudyPlan)},
             "schema": schema,
-            "rounds": tuple(Round(one.name, one.part, one.rho) for one in written.rounds),
+            "rounds": tuple(
+                Round(one.name, one.part, one.rho, None if one.rate == RATE_ONE else one.rate)
+                for one in written.rounds
+            ),
         }
     )
     if plan.digest().hex() != written.digest:
@@ -70,6 +75,12 @@ def plan_from_json(text: str, where: str, schema: Schema) -> StudyPlan:
     return plan
 
 
+def _round(written: _WrittenRound) -> Round:
+    """A round; a rate of all records is none."""
+    rate = None if written.rate == RATE_ONE else written.rate
+    return Round(written.name, written.part, written.rho, rate)
+
+
 @dataclass(frozen=True, slots=True)
 class _WrittenRound:
     """A round as it is written."""
@@ -77,6 +88,7 @@ class _WrittenRound:
     name: str
     part: Literal["train", "held-out"]
     rho: NanoRho
+    rate: int = RATE_ONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,10 @@ from fedcredit.federation.plan import (
     StudyPlan,
     default_colluders,
     default_threshold,
+    shared_rho,
 )
 from fedcredit.learners.program import Learner
-from fedcredit.privacy.accounting import check_delta, rho_for, share_of
+from fedcredit.privacy.accounting import check_delta, share_of
 from fedcredit.units import InstitutionId
 
 __all__ = ["Source", "Split", "Study", "Target", "draw_up", "read_study"]
@@ -189,8 +190,11 @@ def draw_up(
         PrivacyError: epsilon or delta is out of range.
     """
     check_delta(study.target.delta)
-    total = rho_for(study.target.epsilon, study.target.delta)
-    rounds = [Round(step.name, "train", share_of(total, step.share)) for step in learner.steps]
+    samples = any(step.rate is not None for step in learner.steps)
+    total = shared_rho(study.target.epsilon, study.target.delta, sampled=samples)
+    rounds = [
+        Round(step.name, "train", share_of(total, step.share), step.rate) for step in learner.steps
+    ]
     if study.evaluate:
         rounds.append(Round("score histogram", "held-out", total))
     colluders = study.colluders or default_colluders(len(institutions))

@@ -13,9 +13,10 @@ from fedcredit.federation.book import planned
 from fedcredit.federation.plan import Noise, StudyPlan
 from fedcredit.privacy.accounting import rho_for
 from fedcredit.privacy.budget import NOTHING_SPENT, Policy, admit
+from fedcredit.privacy.costs import cap_for
 from fedcredit.privacy.events import whole
 from fedcredit.secagg.session import Floor
-from fedcredit.units import InstitutionId, NanoRho
+from fedcredit.units import InstitutionId
 
 __all__ = ["Allowance", "Limits", "Terms", "accept", "terms_of"]
 
@@ -109,10 +110,10 @@ def terms_of(plan: StudyPlan, persons: int = 3) -> Terms:
     return Terms(
         budget=Policy(
             delta=plan.delta,
-            rho_cap=NanoRho(most.rho),
-            rho_local_cap=NanoRho(most.rho_local),
-            person_rho_cap=NanoRho(most.person_rho),
-            person_rho_local_cap=NanoRho(most.person_rho_local),
+            rho_cap=cap_for(most.cost("rho"), plan.delta),
+            rho_local_cap=cap_for(most.cost("rho_local"), plan.delta),
+            person_rho_cap=cap_for(most.cost("person_rho"), plan.delta),
+            person_rho_local_cap=cap_for(most.cost("person_rho_local"), plan.delta),
             institutions=persons,
         ),
         noises=(plan.noise,),

@@ -38,10 +38,14 @@ class Step:
     Attributes:
         name: what is asked.
         share: the part of the study's rho that it spends; the shares of a program sum to 1.
+        rate: at which each record is in a secret sample that is drawn for this round alone,
+            in parts of 2^-20, below all of them; None where all records are asked. What its
+            total is divided by is then the rate times the declared records.
     """
 
     name: str
     share: Fraction
+    rate: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

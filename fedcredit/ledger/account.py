@@ -35,6 +35,9 @@ from fedcredit.ledger.grammar import Item
 from fedcredit.ledger.lines import kind_of
 from fedcredit.ledger.policy import BudgetPolicy, gives_more
 from fedcredit.privacy.budget import NOTHING_SPENT, Spent, admit
+from fedcredit.privacy.costs import Cost
+from fedcredit.privacy.events import RATE_ONE, SampledGaussianSum
+from fedcredit.units import NanoRho
 
 __all__ = ["Account", "PlanAccount", "Standing"]
 
@@ -229,9 +232,13 @@ class Account:
                 f"plan {entry.name!r} has a purpose that the policy does not name",
                 remedy="have the coordinator change the plan, or the privacy officer the policy",
             )
-        if entry.rho > policy.study_rho:
+        rates = entry.sampled.rates if entry.sampled else ()
+        if rates and len(rates) != entry.rounds:
+            raise _stray(entry, f"of {entry.rounds} rounds with {len(rates)} rates")
+        cost = self._under(entry.cost("rho"), policy.study_rho)
+        if cost > policy.study_rho:
             raise BudgetExceeded(
-                f"plan {entry.name!r} can cost a record {entry.rho}e-9 rho with all retries, "
+                f"plan {entry.name!r} can cost a record {cost}e-9 rho with all retries, "
                 f"the policy's cap for one study is {policy.study_rho}e-9",
                 remedy="have the coordinator ask for less, or the privacy officer change the cap",
             )
@@ -241,9 +248,10 @@ class Account:
         known = self._known(entry, entry.plan)
         if known.approved:
             raise _stray(entry, "of a plan that is approved already")
-        if entry.by == "policy" and known.planned.rho > self.policy.automatic_rho:
+        cost = self._under(known.planned.cost("rho"), self.policy.automatic_rho)
+        if entry.by == "policy" and cost > self.policy.automatic_rho:
             raise PrivacyError(
-                f"plan {known.planned.name!r} can cost a record {known.planned.rho}e-9 rho, and "
+                f"plan {known.planned.name!r} can cost a record {cost}e-9 rho, and "
                 f"is approved without a person up to {self.policy.automatic_rho}e-9",
                 remedy="have the privacy officer look at it and approve it",
             )
@@ -288,19 +296,28 @@ class Account:
         honest = planned.threshold - planned.colluders if planned.noise == "distributed" else 1
         if entry.event.honest != honest:
             raise _stray(entry, f"with the noise of {entry.event.honest}, the plan has {honest},")
-        if after.rho > planned.rho or after.rho_local > planned.rho_local:
+        rate = entry.event.rate if isinstance(entry.event, SampledGaussianSum) else RATE_ONE
+        if rate != planned.rate(entry.round):
+            raise _stray(entry, f"at rate {rate}, the plan has {planned.rate(entry.round)},")
+        cost, alone = after.cost("rho", 1), after.cost("rho_local", 1)
+        if not (cost.within(planned.cost("rho")) and alone.within(planned.cost("rho_local"))):
             raise BudgetExceeded(
-                f"plan {planned.name!r} would cost a record {after.rho}e-9 rho (alone "
-                f"{after.rho_local}e-9), and was put before us with at most {planned.rho}e-9 "
+                f"plan {planned.name!r} would cost a record {cost.rho}e-9 rho (alone "
+                f"{alone.rho}e-9), and was put before us with at most {planned.rho}e-9 "
                 f"(alone {planned.rho_local}e-9)",
                 remedy="stop the study, and report this as a bug",
             )
-        if after.rho > self.policy.study_rho:
+        paid = self._under(cost, self.policy.study_rho)
+        if paid > self.policy.study_rho:
             raise BudgetExceeded(
-                f"plan {planned.name!r} would cost a record {after.rho}e-9 rho, the policy's cap "
+                f"plan {planned.name!r} would cost a record {paid}e-9 rho, the policy's cap "
                 f"for one study is {self.policy.study_rho}e-9",
                 remedy="stop the study, or have the privacy officer change the cap",
             )
+
+    def _under(self, cost: Cost, cap: NanoRho) -> NanoRho:
+        """What a cost takes up of a cap of the policy."""
+        return cost.under(cap, self.policy.caps.delta)
 
     def _check_follows(self, entry: Release | Burn | Step) -> None:
         """A later entry of a turn follows what it must follow."""

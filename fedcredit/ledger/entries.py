@@ -11,7 +11,9 @@ from typing import Literal, TypeAlias
 
 from fedcredit.codec import digest
 from fedcredit.ledger.policy import BudgetPolicy
-from fedcredit.privacy.events import GaussianSum
+from fedcredit.privacy.costs import WHOSE, Cost, Whose
+from fedcredit.privacy.events import RATE_ONE, GaussianSum
+from fedcredit.units import NanoRho
 
 __all__ = [
     "Approve",
@@ -28,6 +30,7 @@ __all__ = [
     "Receipt",
     "Refuse",
     "Release",
+    "Sampled",
     "Step",
     "StepName",
     "Turn",
@@ -68,6 +71,19 @@ class Genesis:
     grant: str
 
 
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """What a plan with sampled rounds says beside its figures in rho.
+
+    Attributes:
+        rates: of each round in parts of 2^-20, 2^20 where all records are asked.
+        renyi: divergences at `renyi.ORDERS` in 1e-9, for each of `costs.WHOSE` in that order.
+    """
+
+    rates: tuple[int, ...]
+    renyi: tuple[tuple[int, ...], ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
     """A study was put before the institution.
@@ -86,6 +102,8 @@ class Planned:
         rho_local: the same with this institution's noise alone.
         person_rho: the same as ``rho``, for a person at the policy's m institutions.
         person_rho_local: the same as ``rho_local``, for such a person.
+        sampled: rates, and the four figures as divergences; None where no round is sampled.
+            The figures in rho then count every sampled round as if it were over all records.
     """
 
     plan: str
@@ -101,6 +119,17 @@ class Planned:
     rho_local: int
     person_rho: int
     person_rho_local: int
+    sampled: Sampled | None = None
+
+    def cost(self, whose: Whose) -> Cost:
+        """One of the figures, as a cost."""
+        at = WHOSE.index(whose)
+        rho = (self.rho, self.rho_local, self.person_rho, self.person_rho_local)[at]
+        return Cost(NanoRho(rho), self.sampled.renyi[at] if self.sampled else ())
+
+    def rate(self, index: int) -> int:
+        """Of a round in parts of 2^-20."""
+        return RATE_ONE if self.sampled is None else self.sampled.rates[index]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,12 +28,22 @@ from fedcredit.ledger.entries import (
     Receipt,
     Refuse,
     Release,
+    Sampled,
     Step,
 )
 from fedcredit.ledger.grammar import INTEGER_LIMIT, Item
 from fedcredit.ledger.policy import BudgetPolicy, policy_from_dict
 from fedcredit.privacy.accounting import rho, rho_local
-from fedcredit.privacy.events import GaussianSum, event_from_dict, event_to_dict, whole
+from fedcredit.privacy.costs import WHOSE
+from fedcredit.privacy.events import (
+    RATE_ONE,
+    GaussianSum,
+    SampledGaussianSum,
+    event_from_dict,
+    event_to_dict,
+    whole,
+)
+from fedcredit.privacy.renyi import ORDERS, renyi
 
 __all__ = ["FORMAT", "body_of", "entry_of", "kind_of"]
 
@@ -75,10 +85,15 @@ def body_of(entry: Entry) -> dict[str, Item]:
             body[field.name] = event_to_dict(value)
         elif isinstance(value, BudgetPolicy):
             body[field.name] = value.to_dict()
-        elif field.name != "step":
+        elif isinstance(value, Sampled):
+            body[field.name] = {"rates": value.rates, **dict(zip(WHOSE, value.renyi, strict=True))}
+        elif field.name not in ("step", "sampled"):
             body[field.name] = value
     if isinstance(entry, Charge):
         body |= {"rho": rho(entry.event), "rho_local": rho_local(entry.event), "sampler": SAMPLER}
+        if isinstance(entry.event, SampledGaussianSum):
+            costs = {"rho": renyi(entry.event), "rho_local": renyi(entry.event, alone=True)}
+            body["renyi"] = dict(costs)
     elif isinstance(entry, Genesis):
         body |= {"format": FORMAT, "unit": "record", "adjacency": "add-remove"}
     return body
@@ -97,6 +112,7 @@ def entry_of(line: Mapping[str, object]) -> Entry:
         own = {
             field.name: kind if field.name == "step" else _reader(cls, field.name)(line[field.name])
             for field in fields(cls)
+            if field.name != "sampled" or field.name in line
         }
         return make(**own)
     except (KeyError, TypeError, ValueError, PrivacyError):
@@ -165,6 +181,17 @@ def _event(value: object) -> GaussianSum:
     return event_from_dict(value)
 
 
+def _sampled(value: object) -> Sampled:
+    """Rates and divergences of a plan."""
+    if not isinstance(value, Mapping) or value.keys() != {"rates", *WHOSE}:
+        raise TypeError
+    rates = tuple(whole("a rate", one, low=1, high=RATE_ONE) for one in value["rates"])
+    curves = tuple(tuple(map(_cost, value[whose])) for whose in WHOSE)
+    if any(len(curve) != len(ORDERS) for curve in curves) or set(rates) <= {RATE_ONE}:
+        raise ValueError
+    return Sampled(rates, curves)
+
+
 _READERS: Final[Mapping[str, Callable[[object], object]]] = {
     **dict.fromkeys(("plan", "request", "reply", "transcript", "root", "officer", "key"), _hex(32)),
     **dict.fromkeys(("grant", "proof"), _hex(64)),
@@ -189,6 +216,7 @@ _READERS: Final[Mapping[str, Callable[[object], object]]] = {
     "outcome": _one_of("opened", "aborted"),
     "why": _text,
     "event": _event,
+    "sampled": _sampled,
     "policy": policy_from_dict,
 }
 

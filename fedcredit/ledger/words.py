@@ -16,6 +16,7 @@ from fedcredit.ledger.entries import (
 )
 from fedcredit.ledger.lines import kind_of
 from fedcredit.privacy.accounting import rho, rho_local
+from fedcredit.privacy.events import SampledGaussianSum
 
 __all__ = ["what_of"]
 
@@ -32,6 +33,8 @@ def what_of(entry: Entry) -> str:
             )
         case Charge():
             cost = f"{rho(entry.event)}e-9 rho, alone {rho_local(entry.event)}e-9"
+            if isinstance(entry.event, SampledGaussianSum):
+                cost = f"a sample of {entry.event.rate} in 2^20, of all records {cost}"
             return f"{kind}: {_turn(entry)}, {cost}: {entry.event.name}"
         case Release() | Step():
             return f"{kind}: {_turn(entry)}, reply {entry.reply[:16]}"

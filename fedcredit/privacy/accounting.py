@@ -5,13 +5,18 @@ What is enforced is zero-concentrated differential privacy (zCDP) in integers of
 one after the other and for studies side by side (Feldman and Zrnic 2020, arXiv
 2008.11193). What is shown is epsilon at the policy's delta, rounded up.
 
+A sampled sum has no such single figure: it is counted by its Renyi divergences at a list
+of orders (`renyi`), beside which a full sum of cost rho counts alpha rho. The epsilon of
+events among which one is sampled is the least over these orders; where none is, nothing
+has changed.
+
 Who pays what:
 
 * a record is in one part, so it pays the dearer of `train` and `held-out`;
 * a person with m records at m institutions moves each joint sum by up to m
   steps of one record, and may be in both parts: m^2 times all of it where only
   the sum is seen (`distributed`), m times all of it where every institution's
-  release is seen apart (`local`).
+  release is seen apart (`local`); of sampled records see `renyi`.
 
 Sources: Canonne, Kamath and Steinke (2020), arXiv 2004.00010, Theorem 4 and
 Proposition 12; Kairouz, Liu and Steinke (2021), arXiv 2102.06387, for the sum of
@@ -21,7 +26,8 @@ several institutions' noise.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -30,17 +36,20 @@ from typing import Final, Protocol
 import numpy as np
 
 from fedcredit.errors import PrivacyError
+from fedcredit.privacy.curves import MAX_RHO, check_delta, epsilon_of_curve
 from fedcredit.privacy.events import (
-    MAX_DIM,
     MAX_HONEST,
     MAX_SENSITIVITY_SQUARED,
     MAX_VARIANCE,
     MIN_VARIANCE,
     PARTS,
+    RATE_ONE,
     GaussianSum,
     Part,
+    SampledGaussianSum,
     whole,
 )
+from fedcredit.privacy.renyi import ORDERS, exact_rho, renyi_sum, sum_of_noise_tau
 from fedcredit.units import Epsilon, NanoRho
 
 __all__ = [
@@ -60,8 +69,6 @@ __all__ = [
     "sum_of_noise_tau",
     "variance_for",
 ]
-
-MAX_RHO: Final = NanoRho(10**18)  # a billion rho: no privacy at all, and far from any cap
 
 _NANO: Final = 10**9
 # Orders of the Renyi curve, as alpha - 1: a step of .3 % costs 2e-6 of epsilon at most.
@@ -90,7 +97,8 @@ class Claim:
 
     Attributes:
         delta: the delta of every epsilon here.
-        rho: cost of a record under the distributed claim, in 1e-9 zCDP.
+        rho: cost of a record under the distributed claim, in 1e-9 zCDP; if an event is
+            sampled, the zCDP that would imply the same epsilon.
         rho_local: the same for one institution's noise alone.
         epsilon: of one record, against whoever sees sums only and at most c
             institutions' own noise.
@@ -107,31 +115,16 @@ class Claim:
 
 
 def rho(event: GaussianSum) -> NanoRho:
-    """Return an event's cost under the distributed claim, in 1e-9 zCDP, rounded up."""
+    """Return an event's cost under the distributed claim, in 1e-9 zCDP, rounded up.
+
+    Of a sampled sum: what the same sum over all records would cost, an upper limit.
+    """
     return _cost(event.sensitivity_squared, event.variance, event.honest)
 
 
 def rho_local(event: GaussianSum) -> NanoRho:
-    """Return an event's cost if one institution's noise stands alone, rounded up."""
+    """Return the same if one institution's noise stands alone."""
     return _cost(event.sensitivity_squared, event.variance, 1)
-
-
-def sum_of_noise_tau(honest: int) -> Fraction:
-    """Return an upper limit of tau: how far h noises' sum is from one discrete Gaussian.
-
-    The paper's tau = 10 sum_{k=1}^{h-1} exp(-2 pi^2 V k / (k+1)) is the max-divergence per
-    number. Each k/(k+1) is at least 1/2 and V at least 16, so each term is at most
-    exp(-16 pi^2) < 2^-227.
-
-    Args:
-        honest: h, institutions whose noise is added up.
-
-    Returns:
-        ``10 (h - 1) / 2^227``; exactly 0 for one institution.
-
-    Source: arXiv 2102.06387, the definition of tau in its theorem on multivariate sums.
-    """
-    return Fraction(10 * (honest - 1), 2**227)
 
 
 def epsilon_of(cost: NanoRho, delta: float) -> Epsilon:
@@ -271,32 +264,45 @@ def claims(
         PrivacyError: ``delta`` or an m is out of range, or the costs exceed 10^18.
     """
     spent = list(events)
+    parts = [_in_part(spent, part) for part in PARTS]
+    epsilon, alone = (
+        Epsilon(max(_epsilon(part, delta, alone=alone) for part in parts))
+        for alone in (False, True)
+    )
     record, record_alone = record_rho(spent)
-    total, total_alone = sum(map(rho, spent)), sum(map(rho_local, spent))
+    if any(isinstance(event, SampledGaussianSum) for event in spent):
+        record, record_alone = _rho_like(epsilon, delta), _rho_like(alone, delta)
     return Claim(
         delta=delta,
         rho=record,
         rho_local=record_alone,
-        epsilon=epsilon_of(record, delta),
-        epsilon_local=epsilon_of(record_alone, delta),
+        epsilon=epsilon,
+        epsilon_local=alone,
         persons=tuple(
             PersonClaim(
                 institutions=m,
-                epsilon=epsilon_of(NanoRho(m * m * total), delta),
-                epsilon_local=epsilon_of(NanoRho(m * total_alone), delta),
+                epsilon=_epsilon(spent, delta, m=m),
+                epsilon_local=_epsilon(spent, delta, m=m, alone=True),
             )
             for m in (whole("institutions", m, low=1, high=1000) for m in persons)
         ),
     )
 
 
-def check_delta(delta: object) -> None:
-    """Refuse a delta that is no float above 0 and below 1, or too small for float64."""
-    if type(delta) is not float or not 1e-300 <= delta < 1:
-        raise PrivacyError(
-            "delta is not a float from 1e-300 to 1",
-            remedy="set delta below 1 / number of persons, e.g. 1e-5",
-        )
+def _epsilon(
+    events: Sequence[GaussianSum], delta: float, *, m: int = 1, alone: bool = False
+) -> Epsilon:
+    """What a person with m records in each of these events has paid."""
+    if not any(isinstance(event, SampledGaussianSum) for event in events):
+        cost = m * sum(map(rho_local, events)) if alone else m * m * sum(map(rho, events))
+        return epsilon_of(NanoRho(cost), delta)
+    curve = renyi_sum(events, alone=alone, persons=1 if alone else m)
+    return epsilon_of_curve([m * cost for cost in curve] if alone else curve, delta)
+
+
+def _rho_like(epsilon: float, delta: float) -> NanoRho:
+    """The least zCDP that implies more than an epsilon."""
+    return NanoRho(rho_for(epsilon, delta) + 1)
 
 
 def reference_rdp(events: Iterable[GaussianSum], delta: float) -> Epsilon:
@@ -307,8 +313,11 @@ def reference_rdp(events: Iterable[GaussianSum], delta: float) -> Epsilon:
     """
     from dp_accounting.rdp import RdpAccountant  # noqa: PLC0415 (an extra)
 
+    spent = list(events)
     orders = [1 + float(order) for order in np.geomspace(2e-2, 1e6, 2048)]
-    return _by_dp_accounting(events, delta, lambda: RdpAccountant(orders))
+    if any(isinstance(event, SampledGaussianSum) for event in spent):
+        orders = list(map(float, ORDERS))
+    return _by_dp_accounting(spent, delta, lambda: RdpAccountant(orders))
 
 
 def reference_pld(events: Iterable[GaussianSum], delta: float) -> Epsilon:
@@ -326,16 +335,21 @@ def _by_dp_accounting(
     events: Iterable[GaussianSum], delta: float, accountant: Callable[[], _Accountant]
 ) -> Epsilon:
     """The dearer part's epsilon, each event a Gaussian with its own noise multiplier."""
-    from dp_accounting import GaussianDpEvent  # noqa: PLC0415 (an extra)
+    from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent  # noqa: PLC0415 (an extra)
 
     check_delta(delta)
     spent = list(events)
     found = 0.0
     for part in PARTS:
-        opinion = accountant()
+        opinion, kinds = accountant(), Counter[tuple[Fraction, int]]()
         for event in _in_part(spent, part):
+            rate = event.rate if isinstance(event, SampledGaussianSum) else RATE_ONE
             squared = Fraction(event.honest * event.variance, event.sensitivity_squared)
-            opinion.compose(GaussianDpEvent(math.sqrt(squared)))
+            kinds[squared, rate] += 1
+        for (squared, rate), count in kinds.items():
+            one = GaussianDpEvent(math.sqrt(squared))
+            sampled = one if rate == RATE_ONE else PoissonSampledDpEvent(rate / RATE_ONE, one)
+            opinion.compose(sampled, count)
         found = max(found, opinion.get_epsilon(delta))
     return Epsilon(found)
 
@@ -343,8 +357,8 @@ def _by_dp_accounting(
 class _Accountant(Protocol):
     """What is used of an accountant of dp-accounting."""
 
-    def compose(self, event: object) -> object:
-        """Add an event."""
+    def compose(self, event: object, count: int) -> object:
+        """Add an event, so many times."""
         ...
 
     def get_epsilon(self, target_delta: float) -> float:
@@ -358,13 +372,5 @@ def _in_part(events: Iterable[GaussianSum], part: Part) -> list[GaussianSum]:
 
 
 def _cost(sensitivity_squared: int, variance: int, honest: int) -> NanoRho:
-    """Return the zCDP of h noises of variance V on a sum of squared sensitivity R^2, in 1e-9.
-
-    Rounded up from (R / sqrt(hV) + tau sqrt(d))^2 / 2, the form of the paper's theorem
-    that holds for every tau; d enters as the largest dim allowed, because even so the terms with
-    tau come to less than 2^-120. Roots are taken of integers and rounded up.
-    """
-    ratio = Fraction(sensitivity_squared, honest * variance)
-    tau = sum_of_noise_tau(honest)
-    cross = tau * (math.isqrt(math.floor(ratio * MAX_DIM)) + 1)
-    return NanoRho(math.ceil(_NANO * (ratio / 2 + cross + tau * tau * MAX_DIM / 2)))
+    """`renyi.exact_rho` in 1e-9, rounded up."""
+    return NanoRho(math.ceil(_NANO * exact_rho(sensitivity_squared, variance, honest)))

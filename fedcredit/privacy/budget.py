@@ -5,18 +5,25 @@ integers, a charge that would pass any cap is refused, and nothing is ever given
 back, because a process that crashed cannot prove that it did not send. Valid for
 rounds that are chosen after seeing earlier ones, and for studies side by side.
 
+Sampled sums are kept by kind, and so are their divergences at every order; once there is
+one, each cap is judged at the one order that follows from the cap (`curves`). Where there
+is none, zCDP is all that is looked at.
+
 Source: Feldman and Zrnic (2020), arXiv 2008.11193; Whitehouse et al. (2023),
 https://arxiv.org/abs/2203.05481.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Final
 
 from fedcredit.errors import BudgetExceeded, PrivacyError
 from fedcredit.privacy.accounting import MAX_RHO, check_delta, epsilon_of, rho, rho_local
-from fedcredit.privacy.events import GaussianSum, whole
+from fedcredit.privacy.costs import Cost, Kind, Whose, kind_of
+from fedcredit.privacy.events import PARTS, GaussianSum, Part, SampledGaussianSum, whole
 from fedcredit.units import NanoRho
 
 __all__ = ["NOTHING_SPENT", "Policy", "Spent", "admit"]
@@ -60,6 +67,15 @@ class Policy:
 class Spent:
     """What has been charged so far: two costs for each part of the records, in 1e-9 rho.
 
+    Every cost counts a sampled sum as if it were over all records; `cost` does not.
+
+    Attributes:
+        train: on the training part, under the distributed claim.
+        train_local: the same if this institution's noise stands alone.
+        held_out: on the held-out part, under the distributed claim.
+        held_out_local: the same if this institution's noise stands alone.
+        sampled: each kind of sampled sum among these, with how many there are.
+
     Raises:
         PrivacyError: a field is no integer from 0 to 10^18.
     """
@@ -68,6 +84,7 @@ class Spent:
     train_local: NanoRho
     held_out: NanoRho
     held_out_local: NanoRho
+    sampled: tuple[tuple[Kind, int], ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a balance that no sequence of charges can reach."""
@@ -92,17 +109,61 @@ class Spent:
         """The same where every institution's release is seen apart."""
         return NanoRho(institutions * (self.train_local + self.held_out_local))
 
+    def cost(self, whose: Whose, institutions: int) -> Cost:
+        """One of the figures that are capped, with its divergences where a sum was sampled.
+
+        Args:
+            whose: which one.
+            institutions: m, for a person's.
+        """
+        alone = whose.endswith("local")
+        if not self.sampled:
+            return Cost(self._full(whose, institutions))
+        if whose.startswith("person"):
+            train, held_out = (self._of_part(part, institutions, alone=alone) for part in PARTS)
+            return train.plus(held_out)
+        train, held_out = (self._of_part(part, 1, alone=alone) for part in PARTS)
+        return train.dearer(held_out)
+
+    def _full(self, whose: Whose, institutions: int) -> NanoRho:
+        """A figure in zCDP."""
+        match whose:
+            case "rho":
+                return self.rho
+            case "rho_local":
+                return self.rho_local
+            case "person_rho":
+                return self.person_rho(institutions)
+            case "person_rho_local":
+                return self.person_rho_local(institutions)
+
+    def _of_part(self, part: Part, m: int, *, alone: bool) -> Cost:
+        """What somebody with m records in every sum on one part has paid for that part."""
+        kinds = [(kind, count) for kind, count in self.sampled if kind.part == part]
+        name = part.replace("-", "_") + "_local" * alone
+        counted = sum(count * kind.cost(alone=alone).rho for kind, count in kinds)
+        rest = Cost(NanoRho(getattr(self, name) - counted)).times(m if alone else m * m)
+        costs = [kind.cost(alone=alone, persons=m).times(count) for kind, count in kinds]
+        return reduce(Cost.plus, costs, rest)
+
     def charged(self, event: GaussianSum, times: int = 1) -> Spent:
         """Return the balance after an event; there is no way back."""
         cost, alone = times * rho(event), times * rho_local(event)
+        sampled = self.sampled
+        if isinstance(event, SampledGaussianSum) and times:
+            kinds = Counter(dict(self.sampled))
+            kinds[kind_of(event)] += times
+            sampled = tuple(sorted(kinds.items()))
         if event.part == "train":
             return replace(
                 self,
+                sampled=sampled,
                 train=NanoRho(self.train + cost),
                 train_local=NanoRho(self.train_local + alone),
             )
         return replace(
             self,
+            sampled=sampled,
             held_out=NanoRho(self.held_out + cost),
             held_out_local=NanoRho(self.held_out_local + alone),
         )
@@ -139,7 +200,9 @@ def admit(
         PrivacyError: an argument is of another type or out of range.
     """
     whole("reserve", reserve, low=0, high=_MOST_EVENTS)
-    if type(asked) is not tuple or not all(type(event) is GaussianSum for event in asked):
+    if type(asked) is not tuple or not all(
+        type(event) in (GaussianSum, SampledGaussianSum) for event in asked
+    ):
         raise PrivacyError(
             "what is asked is not a tuple of events", remedy="ask for GaussianSum events"
         )
@@ -156,19 +219,21 @@ def admit(
 def _check_caps(policy: Policy, after: Spent, reserve: int) -> None:
     """Refuse a balance that passes a cap, in the order that a reader thinks of them."""
     m = policy.institutions
-    for whose, figure, cap in (
-        ("a record", after.rho, policy.rho_cap),
-        ("a record, noise of one institution,", after.rho_local, policy.rho_local_cap),
-        (f"a person at {m} institutions", after.person_rho(m), policy.person_rho_cap),
+    figures: tuple[tuple[str, Whose, NanoRho], ...] = (
+        ("a record", "rho", policy.rho_cap),
+        ("a record, noise of one institution,", "rho_local", policy.rho_local_cap),
+        (f"a person at {m} institutions", "person_rho", policy.person_rho_cap),
         (
             f"a person at {m} institutions, noise of one institution,",
-            after.person_rho_local(m),
+            "person_rho_local",
             policy.person_rho_local_cap,
         ),
-    ):
+    )
+    for who, whose, cap in figures:
+        figure = after.cost(whose, m).under(cap, policy.delta)
         if figure > cap:
             raise BudgetExceeded(
-                f"budget exceeded: {whose} would come to rho {figure}e-9 "
+                f"budget exceeded: {who} would come to rho {figure}e-9 "
                 f"(epsilon {_shown(figure, policy.delta)} at delta {policy.delta}, "
                 f"{reserve} retries included), the policy allows {cap}e-9 "
                 f"(epsilon {_shown(cap, policy.delta)})",

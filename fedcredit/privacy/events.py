@@ -13,9 +13,9 @@ An event is public: nothing in it depends on a row.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, cast
+from typing import Final, Literal, TypeAlias
 
 from fedcredit.errors import PrivacyError
 
@@ -26,8 +26,10 @@ __all__ = [
     "MAX_VARIANCE",
     "MIN_VARIANCE",
     "PARTS",
+    "RATE_ONE",
     "GaussianSum",
     "Part",
+    "SampledGaussianSum",
     "event_from_dict",
     "event_to_dict",
     "whole",
@@ -41,8 +43,8 @@ MAX_VARIANCE: Final = 2**40  # the sampler's products are exact in 64 bits up to
 MAX_SENSITIVITY_SQUARED: Final = 2**52  # every integer of an event is exact in JSON (2^53)
 MAX_DIM: Final = 2**32
 MAX_HONEST: Final = 2**20
+RATE_ONE: Final = 2**20  # parts of a sampling rate: a rate is drawn exactly from random bits
 
-_KIND: Final = "gaussian-sum"
 _LONGEST_NAME: Final = 64
 
 
@@ -117,6 +119,40 @@ class GaussianSum:
         whole("honest", self.honest, low=1, high=MAX_HONEST)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampledGaussianSum(GaussianSum):
+    """A `GaussianSum` over a secret sample of the part's records, drawn anew for this event.
+
+    Every record of the part is in the sample with the same public probability,
+    independently of all others and of every earlier sample (Poisson sampling), so the
+    size of the sample is random. Its privacy rests on the sample as on the noise: nobody
+    but the institution may know who is in it, nor how many, neither the coordinator nor
+    another institution, and it is never drawn from a public seed.
+
+    Whoever takes it for the `GaussianSum` that it extends overstates what it costs.
+
+    Attributes:
+        rate: the probability in parts of 2^-20, 1 to 2^20 - 1.
+
+    Raises:
+        PrivacyError: a field is of another type or outside its range.
+    """
+
+    rate: int
+
+    def __post_init__(self) -> None:
+        """Refuse what `GaussianSum` refuses, and a sample of none or all."""
+        GaussianSum.__post_init__(self)
+        whole("rate", self.rate, low=1, high=RATE_ONE - 1)
+
+
+_KINDS: Final[Mapping[str, type[GaussianSum]]] = {
+    "gaussian-sum": GaussianSum,
+    "sampled-gaussian-sum": SampledGaussianSum,
+}
+_NAMES: Final = {kind: name for name, kind in _KINDS.items()}
+
+
 def event_to_dict(event: GaussianSum) -> dict[str, int | str]:
     """Return the canonical form of an event for a ledger line: integers and strings only.
 
@@ -126,12 +162,16 @@ def event_to_dict(event: GaussianSum) -> dict[str, int | str]:
     >>> event_from_dict(event_to_dict(event)) == event
     True
     """
-    return {
+    found: dict[str, int | str] = {
         "dim": event.dim,
-        "event": _KIND,
+        "event": _NAMES[type(event)],
         "honest": event.honest,
         "name": event.name,
         "part": event.part,
+    }
+    if isinstance(event, SampledGaussianSum):
+        found["rate"] = event.rate
+    return found | {
         "sensitivity_squared": event.sensitivity_squared,
         "variance": event.variance,
     }
@@ -150,27 +190,23 @@ def event_from_dict(record: Mapping[str, object]) -> GaussianSum:
         PrivacyError: another kind of event, another set of keys, or a value of
             another type or outside its range.
     """
-    if record.get("event") != _KIND:
+    name = record.get("event")
+    kind = _KINDS.get(name) if isinstance(name, str) else None
+    if kind is None:
         raise PrivacyError(
-            f"the event is not of the kind {_KIND!r}",
+            f"the event is of none of the kinds {', '.join(_KINDS)}",
             remedy="read it with the version of fedcredit that knows this kind",
         )
     fields = {key: value for key, value in record.items() if key != "event"}
-    known = set(GaussianSum.__dataclass_fields__)
+    known = set(kind.__dataclass_fields__)
     if set(fields) != known:
         raise PrivacyError(
             f"the event has {len(set(fields) - known)} unknown keys "
             f"and lacks {len(known - set(fields))}",
             remedy=f"write exactly the keys {', '.join(sorted(known))} and event",
         )
-    return GaussianSum(
-        name=cast(str, fields["name"]),  # each is checked by the event itself
-        part=cast(Part, fields["part"]),
-        dim=cast(int, fields["dim"]),
-        sensitivity_squared=cast(int, fields["sensitivity_squared"]),
-        variance=cast(int, fields["variance"]),
-        honest=cast(int, fields["honest"]),
-    )
+    make: Callable[..., GaussianSum] = kind
+    return make(**fields)  # each is checked by the event itself
 
 
 def _check_name(name: object) -> None:

@@ -196,7 +196,7 @@ def plan_record(plan: StudyPlan) -> dict[str, Json]:
         "deadline_s": plan.deadline_s,
         "salt": plan.salt,
         "seed": plan.seed,
-        "rounds": [dict(asdict(one)) for one in plan.rounds],
+        "rounds": [dict(one.table()) for one in plan.rounds],
         "digest": plan.digest().hex(),
     }
 

@@ -12,8 +12,9 @@ from fedcredit.adapters.policies import read_policy
 from fedcredit.cli.main import main
 from fedcredit.ledger.entries import PolicyChange
 from fedcredit.privacy.accounting import epsilon_of, rho, rho_local
+from fedcredit.privacy.costs import WHOSE
 from tests.adapters.founded import POLICY, found, found_centre
-from tests.ledger.bank import OTHER, charge, event, planned, release, reply
+from tests.ledger.bank import OTHER, charge, event, planned, release, reply, sampled, samples
 from tests.ledger.made import Pair
 
 
@@ -213,3 +214,28 @@ def test_a_ledger_that_is_open_elsewhere_is_not_changed(
         assert put_in_force(bank, "root") == 5
     assert "open in another process" in capsys.readouterr().err
     assert put_in_force(bank, "root") == 0
+
+
+def test_sampled_rounds_are_shown_as_shares_of_the_caps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rho of the cap's own order, and the epsilon of the divergences; not of all records."""
+    folder = tmp_path / "bank"
+    folder.mkdir()
+    found(folder, "bank", epsilon=4.0, automatic=1.0)
+    with open_ledger(folder, read_policy(folder / "policy.toml")) as ledger:
+        ledger.propose(samples())
+        ledger.charge(charge(event=sampled()))
+        ledger.release(release(), reply())
+        spent, policy = ledger.account.spent, ledger.policy
+
+    assert main(["budget", "show", str(folder), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    caps, m = policy.caps, policy.caps.institutions
+    for row, whose in zip(shown["figures"], WHOSE, strict=True):
+        cost, cap = spent.cost(whose, m), getattr(caps, f"{whose}_cap")
+        assert row["rho"] == cost.under(cap, caps.delta)
+        assert row["epsilon"] == cost.epsilon(caps.delta)
+    assert 0 < shown["figures"][0]["rho"] < rho(sampled()) // 2
+    (study,) = shown["studies"]
+    assert study["rho"] < study["rho_at_most"] < rho(sampled()) * 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedcredit.federation.book import Book, planned
@@ -14,7 +14,8 @@ from fedcredit.federation.plan import Round, StudyPlan, alone
 from fedcredit.ledger.ledger import Ledger
 from fedcredit.ledger.lines import body_of, entry_of
 from fedcredit.privacy.budget import NOTHING_SPENT, Spent
-from fedcredit.privacy.events import GaussianSum, Part
+from fedcredit.privacy.costs import WHOSE
+from fedcredit.privacy.events import RATE_ONE, GaussianSum, Part
 from fedcredit.units import NanoRho
 from tests.federation.books import MemoryBook, entries
 from tests.federation.failing import Disk, FailingBook
@@ -139,3 +140,28 @@ def test_what_is_charged_round_by_round_keeps_to_what_was_said() -> None:
         event: GaussianSum = study.dearest(index)
         spent = spent.charged(event)
     assert spent.rho <= entry.rho
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    rates=st.lists(st.sampled_from([None, 2**10, 2**17]), min_size=1, max_size=4),
+    retries=st.integers(0, 3),
+    noise=st.sampled_from(["distributed", "local"]),
+)
+def test_a_sampled_plans_figures_cover_whatever_it_can_be_charged(
+    rates: list[int | None], retries: int, noise: str
+) -> None:
+    """At every order, with every retry spent on one round, each in turn."""
+    cost = NanoRho(10**6)
+    of_train = (Round(f"step {at}", "train", cost, rate) for at, rate in enumerate(rates))
+    every = (*of_train, Round("score", "held-out", cost))
+    study = replace(plan(noise=noise), rounds=every, retries=retries)
+    entry = planned(study, 3)
+
+    assert entry_of(body_of(entry)) == entry
+    assert (entry.sampled is not None) == any(rates) == study.samples
+    if entry.sampled is not None:
+        assert entry.sampled.rates == tuple(rate or RATE_ONE for rate in (*rates, None))
+    for spent in spent_at_most(study):
+        for whose in WHOSE:
+            assert spent.cost(whose, 3).within(entry.cost(whose))

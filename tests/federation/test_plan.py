@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from hashlib import sha256
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedcredit.data.schema import RECORDS_OF
-from fedcredit.errors import ConfigError, FedCreditError, SchemaError
+from fedcredit.errors import ConfigError, FedCreditError, PrivacyError, SchemaError
 from fedcredit.federation.plan import (
     MOST_INSTITUTIONS,
     Round,
@@ -18,12 +20,17 @@ from fedcredit.federation.plan import (
     alone,
     default_colluders,
     default_threshold,
+    shared_rho,
 )
-from fedcredit.privacy.accounting import rho, rho_for, rho_local
-from fedcredit.privacy.events import Part
+from fedcredit.federation.plan_json import plan_from_json, plan_to_json
+from fedcredit.federation.study import Study, draw_up
+from fedcredit.learners.program import Step
+from fedcredit.privacy.accounting import claims, rho, rho_for, rho_local
+from fedcredit.privacy.events import RATE_ONE, Part, SampledGaussianSum
+from fedcredit.privacy.renyi import renyi
 from fedcredit.secagg.ring import noise_reach
 from fedcredit.units import InstitutionId, NanoRho
-from tests.federation.made import NAMES, SCHEMA, plan
+from tests.federation.made import NAMES, SCHEMA, CountingLearner, plan
 
 
 @dataclass(frozen=True)
@@ -226,3 +233,105 @@ def test_a_draft_schema_is_refused() -> None:
     draft = replace(SCHEMA.columns[0], draft=True)
     with pytest.raises(SchemaError):
         replace(plan(), schema=replace(SCHEMA, columns=(draft, *SCHEMA.columns[1:])))
+
+
+# Rounds over samples.
+
+Q = RATE_ONE // 10
+
+
+def sampled(epsilon: float = 1.0, rate: int = Q, noise: str = "distributed") -> StudyPlan:
+    """Three rounds, the second and third of them over samples."""
+    base = plan(epsilon=epsilon, noise=noise)
+    total = shared_rho(epsilon, base.delta, sampled=True)
+    first, second, third, last = base.rounds
+    share = NanoRho(total // 3)
+    rounds = (
+        replace(first, rho=share),
+        *(replace(one, rho=share, rate=rate) for one in (second, third)),
+        replace(last, rho=total),
+    )
+    return replace(base, rounds=rounds)
+
+
+def test_a_plan_without_rates_is_named_as_before_there_were_any() -> None:
+    """Signed plans keep their bytes: these two were written by a version that knew no rates."""
+    digest = "f3f5867c560020d32a655e9595423de2ce32a72799912e79a9057a8a85aad7ba"
+    assert plan().digest().hex() == digest
+    text = "83bf28a4e0272dbc6d3ec73641e2c35c7513a7adaa247f84f5469cb9f1edc2d8"
+    assert sha256(plan_to_json(plan()).encode()).hexdigest() == text
+    assert all("rate" not in one.table() for one in plan().rounds)
+
+
+def test_a_rate_is_in_the_digest_and_in_the_text() -> None:
+    study = sampled()
+    other = replace(study, rounds=sampled(rate=Q - 1).rounds)
+    assert study.digest() != other.digest()
+    assert plan_from_json(plan_to_json(study), "plan.json", SCHEMA) == study
+
+
+@pytest.mark.parametrize(
+    "rate", [0, -1, RATE_ONE, RATE_ONE + 1, 2**30, 0.5, 1.5, math.nan, math.inf, True, "1/2"]
+)
+def test_a_rate_of_none_of_all_or_of_no_exact_number_is_refused(rate: int) -> None:
+    """Above all records there is no probability; all records are a round without a rate."""
+    with pytest.raises(PrivacyError, match="rate"):
+        Round("step", "train", NanoRho(1000), rate)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    epsilon=st.sampled_from([0.1, 0.5, 1.0, 3.0, 8.0]),
+    rate=st.sampled_from([RATE_ONE // 1000, Q, RATE_ONE // 2, RATE_ONE - 1]),
+    squared=st.integers(2**4, 2**40),
+    noise=st.sampled_from(["distributed", "local"]),
+)
+def test_no_question_of_a_sampled_plan_costs_more_than_is_admitted_for_it(
+    epsilon: float, rate: int, squared: int, noise: str
+) -> None:
+    """At any order, to a record or a person, whoever looks; and epsilon is the plan's."""
+    study = sampled(epsilon, rate, noise)
+    dearest = [study.dearest(index) for index in range(3)]
+    claim = claims(dearest, study.delta, persons=())
+    assert claim.epsilon <= epsilon
+    assert claim.epsilon_local <= epsilon or study.honest > 1
+    try:
+        event = study.event(1, Question("train", 5, squared))
+    except FedCreditError:  # more noise than can be drawn: refused, not weakened
+        return
+    assert isinstance(event, SampledGaussianSum)
+    assert (event.rate, event.honest) == (rate, study.honest)
+    for alone_ in (False, True):
+        for m in (1, 3):
+            ours = renyi(event, alone=alone_, persons=m)
+            most = renyi(dearest[1], alone=alone_, persons=m)
+            assert all(one <= other for one, other in zip(ours, most, strict=True))
+
+
+def test_noise_levels_of_sampled_rounds_are_those_of_the_events() -> None:
+    study = sampled()
+    for index, level in enumerate(study.noise_levels):
+        event = study.event(index, Question(study.rounds[index].part, 1, 10**6))
+        drawn = math.sqrt(event.variance / event.sensitivity_squared)
+        assert level == pytest.approx(drawn, rel=1e-5)
+    assert study.noise_levels[1] < study.noise_levels[0] / 2
+
+
+def test_a_sampled_plan_shares_out_a_little_less_than_its_epsilon_allows() -> None:
+    total = rho_for(1.0, 1e-5)
+    allowed = shared_rho(1.0, 1e-5, sampled=True)
+    assert 0.999 * total < allowed < total == shared_rho(1.0, 1e-5, sampled=False)
+    study = sampled()
+    more = replace(study.rounds[0], rho=NanoRho(study.rounds[0].rho + 3))
+    with pytest.raises(ConfigError, match="cost rho"):
+        replace(study, rounds=(more, *study.rounds[1:]))
+
+
+def test_a_study_is_drawn_up_with_the_rates_of_its_learner() -> None:
+    steps = (Step("all", Fraction(1, 2)), Step("some", Fraction(1, 2), Q))
+    learner = CountingLearner(steps=steps)
+    made = Study(name="a", purpose="b", learner="counting", salt="00" * 16, seed="11" * 16)
+    study = draw_up(made, learner, SCHEMA, NAMES)
+    assert [one.rate for one in study.rounds] == [None, Q, None]
+    assert study.samples
+    assert not plan().samples

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from fedcredit.errors import ConfigError, IntegrityError
+from fedcredit.errors import ConfigError, IntegrityError, PrivacyError
 from fedcredit.federation.plan import StudyPlan, alone
 from fedcredit.federation.plan_json import plan_from_json, plan_to_json
 from tests.federation.made import NAMES, SCHEMA, plan
@@ -39,3 +39,11 @@ def test_a_plan_about_another_schema_is_refused() -> None:
 def test_text_that_is_no_plan_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):
         plan_from_json(text, "plan.json", SCHEMA)
+
+
+@pytest.mark.parametrize("rate", [0, -1, 2**20 + 1, 0.5, "1/2", None, True])
+def test_a_rate_that_is_none_is_refused(rate: object) -> None:
+    table = json.loads(plan_to_json(plan()))
+    table["rounds"][0]["rate"] = rate
+    with pytest.raises((ConfigError, PrivacyError)):
+        plan_from_json(json.dumps(table), "plan.json", SCHEMA)

@@ -22,6 +22,7 @@ from fedcredit.ledger.entries import (
     PolicyChange,
     Refuse,
     Release,
+    Sampled,
     Step,
     StepName,
     reply_digest,
@@ -43,7 +44,9 @@ from fedcredit.ledger.tree import Tree, leaf_hash
 from fedcredit.ledger.witness import MemoryWitnessStore, Witness
 from fedcredit.privacy.accounting import rho, rho_local
 from fedcredit.privacy.budget import Policy
-from fedcredit.privacy.events import GaussianSum, Part
+from fedcredit.privacy.costs import WHOSE
+from fedcredit.privacy.costs import kind_of as kind_of_sum
+from fedcredit.privacy.events import GaussianSum, Part, SampledGaussianSum
 from fedcredit.units import NanoRho
 from tests.federation.books import NOW, ROLES, key
 from tests.ledger.made import Clock, Pair
@@ -76,6 +79,23 @@ def event(part: Part = "train", /, **changes: object) -> GaussianSum:
 
 
 COST, ALONE = rho(event()), rho_local(event())
+
+RATE = 2**18
+"""A quarter of the records."""
+
+
+def sampled(part: Part = "train", /, **changes: object) -> SampledGaussianSum:
+    """A sum over a sample; over all records it would cost three times the usual event."""
+    usual: dict[str, object] = {
+        "name": "counting/1 first",
+        "part": part,
+        "dim": 3,
+        "sensitivity_squared": 15,
+        "variance": 900,
+        "honest": 4,
+        "rate": RATE,
+    }
+    return SampledGaussianSum(**usual | changes)  # type: ignore[arg-type] # what a test changes
 
 
 def caps(charges: int = 10, /, **changes: int) -> Policy:
@@ -135,6 +155,22 @@ def planned(plan: str = PLAN, /, **changes: object) -> Planned:
         "person_rho_local": 15 * ALONE,
     }
     return Planned(**usual | changes)  # type: ignore[arg-type] # what a test changes
+
+
+def samples(plan: str = PLAN, /, sums: int = 5, rates: int = 3, **changes: object) -> Planned:
+    """A plan whose rounds are all sampled, and that may cost so many such sums."""
+    costs = [
+        kind_of_sum(sampled()).cost(
+            alone=whose.endswith("local"), persons=3 if whose.startswith("person") else 1
+        )
+        for whose in WHOSE
+    ]
+    figures: dict[str, object] = {
+        whose: sums * cost.rho for whose, cost in zip(WHOSE, costs, strict=True)
+    }
+    curves = tuple(cost.times(sums).renyi for cost in costs)
+    usual: dict[str, object] = {"rounds": rates, "sampled": Sampled((RATE,) * rates, curves)}
+    return planned(plan, **(usual | figures | changes))
 
 
 def approve(plan: str = PLAN) -> Approve:

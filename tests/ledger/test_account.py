@@ -32,6 +32,7 @@ from fedcredit.ledger.policy import BudgetPolicy, WitnessKey
 from fedcredit.ledger.signatures import COSIGNATURE, VerifierKey
 from fedcredit.ledger.signing import SigningKey
 from fedcredit.privacy.budget import NOTHING_SPENT, Spent
+from fedcredit.privacy.costs import cap_for
 from fedcredit.privacy.events import Part
 from fedcredit.units import NanoRho
 from tests.federation.books import NOW, ROLES, key
@@ -43,6 +44,7 @@ from tests.ledger.bank import (
     OPENED,
     OTHER,
     PLAN,
+    RATE,
     add,
     approve,
     burn,
@@ -59,6 +61,8 @@ from tests.ledger.bank import (
     release,
     rotated,
     said,
+    sampled,
+    samples,
     step,
 )
 
@@ -459,6 +463,86 @@ def test_retries_are_counted_by_the_latest_attempt_of_each_round() -> None:
     assert standing.retries_used((2, 0)) == 2
     assert standing.retries_used((2, 1)) == 3
     assert made.account.standing(OTHER).retries_used((0, 0)) == 0
+
+
+# Sampled rounds.
+
+WIDE = policy(100)
+
+
+def sampling(*entries: Entry, rules: BudgetPolicy = WIDE, sums: int = 5) -> Chain:
+    """A ledger with a plan of sampled rounds, approved."""
+    return chain(samples(sums=sums), officers(), *entries, first=genesis(rules))
+
+
+def test_sampled_rounds_are_charged_at_the_plans_rate_alone() -> None:
+    made = sampling()
+    refused(made, charge(event=event()), LocalError)
+    for rate in (RATE - 1, RATE + 1):
+        refused(made, charge(event=sampled(rate=rate)), LocalError)
+    add(made, charge(event=sampled()))
+    refused(chain(*OPENED, first=genesis(WIDE)), charge(event=sampled()), LocalError)
+
+
+def test_a_plan_has_a_rate_for_each_round() -> None:
+    made = chain(first=genesis(WIDE))
+    refused(made, samples(rounds=2), LocalError)
+    refused(made, samples(rounds=4), LocalError)
+    add(made, samples())
+
+
+def test_a_sampled_plan_costs_no_more_than_it_was_put_forward_with() -> None:
+    """At every order, with this institution's noise alone too."""
+    made = sampling(charge(event=sampled()), release(), sums=1)
+    refused(made, charge(1, event=sampled()), BudgetExceeded)
+    dear = samples(sums=2)
+    assert dear.sampled is not None
+    for at in (0, 1):
+        for order in (0, 30, 74):
+            curves = [list(curve) for curve in dear.sampled.renyi]
+            curves[at][order] -= 1
+            less = replace(dear.sampled, renyi=tuple(map(tuple, curves)))
+            made = chain(
+                replace(dear, sampled=less), officers(), charge(event=sampled()), release(),
+                first=genesis(WIDE),
+            )  # fmt: skip
+            refused(made, charge(1, event=sampled()), BudgetExceeded)
+    add(sampling(charge(event=sampled()), release(), sums=2), charge(1, event=sampled()))
+
+
+@pytest.mark.parametrize("name", ["study_rho", "automatic_rho"])
+def test_a_sampled_plan_is_held_to_a_cap_at_the_caps_own_order(name: str) -> None:
+    """It may cost far more than the cap if its sums were over all records."""
+    plan = samples()
+    cost = plan.cost("rho")
+    cap = cap_for(cost, 1e-5)
+    assert cap < plan.rho / 2
+    enough = policy(100, **{name: cap})
+    little = policy(100, **{name: NanoRho(cap * 31 // 32)})
+    add(chain(plan, first=genesis(enough)), approve())
+    if name == "study_rho":
+        refused(chain(first=genesis(little)), plan, BudgetExceeded)
+    else:
+        refused(chain(plan, first=genesis(little)), approve(), PrivacyError)
+
+
+def test_a_study_cap_that_is_lowered_stops_sampled_rounds() -> None:
+    made = sampling(charge(event=sampled()), release())
+    tiny = replace(WIDE, study_rho=NanoRho(1000), automatic_rho=NanoRho(1000))
+    add(made, changed(tiny, len(made.written)))
+    refused(made, charge(1, event=sampled()), BudgetExceeded)
+
+
+@pytest.mark.parametrize("name", CAPS)
+def test_each_cap_alone_stops_a_sampled_charge(name: str) -> None:
+    whose = name.removesuffix("_cap")
+    cost = NOTHING_SPENT.charged(sampled(), 2).cost(whose, 3)  # type: ignore[arg-type] # one of four
+    cap = cap_for(cost, 1e-5)
+    rules = policy(100, caps=replace(caps(1000), **{name: cap}))
+    made = sampling(charge(event=sampled()), release(), rules=rules)
+    add(made, charge(1, event=sampled()))
+    add(made, release(1))
+    refused(made, charge(2, event=sampled()), BudgetExceeded)
 
 
 # What follows is about any sequence of entries at all.

@@ -24,13 +24,15 @@ from fedcredit.ledger.entries import (
     Receipt,
     Refuse,
     Release,
+    Sampled,
     Step,
 )
 from fedcredit.ledger.grammar import INTEGER_LIMIT, Item, read_line, write_line
 from fedcredit.ledger.lines import FORMAT, body_of, entry_of, kind_of
 from fedcredit.privacy.accounting import rho, rho_local
-from fedcredit.privacy.events import GaussianSum
-from tests.ledger.bank import Watchers, genesis, policy
+from fedcredit.privacy.events import RATE_ONE, GaussianSum, SampledGaussianSum
+from fedcredit.privacy.renyi import ORDERS, renyi
+from tests.ledger.bank import Watchers, charge, genesis, planned, policy, sampled, samples
 
 HEX = st.text("0123456789abcdef", min_size=64, max_size=64)
 SIGNED = st.text("0123456789abcdef", min_size=128, max_size=128)
@@ -39,19 +41,28 @@ TEXT = st.text([chr(code) for code in range(32, 127)], max_size=40)
 COUNT = st.integers(0, 1 << 20)
 COST = st.integers(0, INTEGER_LIMIT)
 TURN = {"plan": HEX, "round": COUNT, "attempt": COUNT}
-EVENTS = st.builds(
-    GaussianSum,
-    name=st.text("abc /1", min_size=1, max_size=64),
-    part=st.sampled_from(["train", "held-out"]),
-    dim=st.integers(1, 2**32),
-    sensitivity_squared=st.integers(1, 2**20),
-    variance=st.integers(16, 2**40),
-    honest=st.integers(1, 2**20),
-)
+OF_EVENT = {
+    "name": st.text("abc /1", min_size=1, max_size=64),
+    "part": st.sampled_from(["train", "held-out"]),
+    "dim": st.integers(1, 2**32),
+    "sensitivity_squared": st.integers(1, 2**20),
+    "variance": st.integers(16, 2**40),
+    "honest": st.integers(1, 2**20),
+}
+FULL = st.builds(GaussianSum, **OF_EVENT)
+SAMPLED = st.builds(SampledGaussianSum, **OF_EVENT, rate=st.sampled_from([1, 2**14, RATE_ONE - 1]))
+EVENTS = st.one_of(FULL, SAMPLED)
 NAME = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,63}", fullmatch=True)
 POLICY = st.sampled_from([policy(), Watchers().rules(purposes=("a", 'b "c"'))])
 COUNTS = ("institutions", "threshold", "colluders", "rounds", "retries")
 COSTS = ("rho", "rho_local", "person_rho", "person_rho_local")
+
+CURVE = st.builds(lambda cost: tuple(cost + at for at in range(len(ORDERS))), st.integers(0, 2**40))
+PLANNED = st.builds(
+    Sampled,
+    st.lists(st.integers(1, RATE_ONE), max_size=9).map(lambda rates: (*rates, 2**14)),
+    st.tuples(*[CURVE] * 4),
+)
 
 STRATEGIES: dict[str, st.SearchStrategy[Entry]] = {
     "genesis": st.builds(
@@ -73,6 +84,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Entry]] = {
         noise=st.sampled_from(["distributed", "local", "alone"]),
         **dict.fromkeys(COUNTS, COUNT),
         **dict.fromkeys(COSTS, COST),
+        sampled=st.one_of(st.none(), PLANNED),
     ),
     "approve": st.builds(
         Approve, plan=HEX, by=st.sampled_from(["policy", "officer"]), note=TEXT, second=OPTIONAL
@@ -115,6 +127,49 @@ def test_an_entry_of_every_kind_is_read_as_it_was_written(kind: str, data: st.Da
     assert entry_of(read_line(line)) == entry
 
 
+def test_a_sampled_charge_says_its_divergences_too() -> None:
+    """Distributed and local; the figures in rho are what all records would cost."""
+    body = body_of(charge(event=sampled()))
+
+    assert body["renyi"] == {"rho": renyi(sampled()), "rho_local": renyi(sampled(), alone=True)}
+    assert (body["rho"], body["rho_local"]) == (rho(sampled()), rho_local(sampled()))
+    assert "renyi" not in body_of(charge())
+
+
+def test_a_plan_says_its_rates_and_divergences_only_if_a_round_is_sampled() -> None:
+    assert "sampled" not in body_of(planned())
+    table = body_of(samples())["sampled"]
+    assert isinstance(table, dict)
+    assert table.keys() == {"rates", *COSTS}
+
+
+SHORT: tuple[Item, ...] = (1,) * (len(ORDERS) - 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rates": ()},
+        {"rates": (RATE_ONE,) * 3},
+        {"rates": (0, 2**14)},
+        {"rates": (RATE_ONE + 1, 2**14)},
+        {"rates": 2**14},
+        {"rho": SHORT},
+        {"person_rho": (*SHORT, 1, 1)},
+        {"rho_local": (*SHORT, -1)},
+        {"rho_local": (*SHORT, 0.5)},
+        {"refund": SHORT},
+    ],
+)
+def test_rates_and_divergences_that_are_none_are_refused(change: dict[str, Item]) -> None:
+    body = body_of(samples())
+    table = body["sampled"]
+    assert isinstance(table, dict)
+    entry_of(body)
+    with pytest.raises(IntegrityError):
+        entry_of({**body, "sampled": {**table, **change}})
+
+
 @given(EVENTS)
 def test_a_charge_says_what_its_event_costs(event: GaussianSum) -> None:
     body = body_of(Charge(plan="aa" * 32, round=0, attempt=0, request="cc" * 32, event=event))
@@ -143,7 +198,7 @@ def test_a_field_that_is_missing_or_of_another_type_is_no_entry(kind: str) -> No
     body = body_of(an_entry(kind))
     entry_of(body)
     whole: dict[str, object] = dict(body)
-    names = [one.name for one in fields(an_entry(kind)) if one.name != "step"]
+    names = [one.name for one in fields(an_entry(kind)) if one.name not in ("step", "sampled")]
     for name in names:
         lacking = {one: value for one, value in whole.items() if one != name}
         wrong: list[object] = [None, 0.5, True, (), -1, {"kind": "note"}]

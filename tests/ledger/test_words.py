@@ -6,12 +6,14 @@ import pytest
 
 from fedcredit.ledger.entries import Approve, Audit, Close, Entry, Note, Receipt
 from fedcredit.ledger.words import what_of
+from fedcredit.privacy.accounting import rho, rho_local
 from tests.federation.books import ROLES
 from tests.ledger.bank import (
     ALONE,
     COST,
     NEXT,
     PLAN,
+    RATE,
     approve,
     burn,
     changed,
@@ -22,6 +24,7 @@ from tests.ledger.bank import (
     refuse,
     release,
     rotated,
+    sampled,
     step,
 )
 
@@ -37,6 +40,13 @@ WORDS: tuple[tuple[Entry, str], ...] = (
     (
         charge(1, 2),
         f"charge: {SHORT} round 2, attempt 2, {COST}e-9 rho, alone {ALONE}e-9: counting/1 first",
+    ),
+    (
+        charge(event=sampled()),
+        (
+            f"charge: {SHORT} round 1, attempt 0, a sample of {RATE} in 2^20, of all records "
+            f"{rho(sampled())}e-9 rho, alone {rho_local(sampled())}e-9: counting/1 first"
+        ),
     ),
     (release(), f"release: {SHORT} round 1, attempt 0, reply {release().reply[:16]}"),
     (step("agree"), f"agree: {SHORT} round 1, attempt 0, reply {'ee' * 8}"),

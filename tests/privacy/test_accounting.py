@@ -27,6 +27,7 @@ from fedcredit.privacy.accounting import (
     sum_of_noise_tau,
     variance_for,
 )
+from fedcredit.privacy.curves import epsilon_of_curve
 from fedcredit.privacy.events import (
     MAX_DIM,
     MAX_HONEST,
@@ -34,9 +35,12 @@ from fedcredit.privacy.events import (
     MAX_VARIANCE,
     MIN_VARIANCE,
     PARTS,
+    RATE_ONE,
     GaussianSum,
     Part,
+    SampledGaussianSum,
 )
+from fedcredit.privacy.renyi import renyi_sum
 from fedcredit.units import Floats, NanoRho
 
 DELTA = 1e-5
@@ -395,3 +399,96 @@ def test_the_references_take_the_dearer_part() -> None:
 
     assert reference_rdp([cheap, dear], DELTA) == reference_rdp([dear], DELTA)
     assert reference_rdp([cheap, dear], DELTA) > reference_rdp([cheap], DELTA)
+
+
+# ------------------------------------------------------------------------------ sampled sums
+
+
+def sampled(q: float, sigma: float, part: Part = "train", honest: int = 1) -> SampledGaussianSum:
+    """A sum over a sample at rate q, with so much noise in all over its sensitivity."""
+    return SampledGaussianSum(
+        name="a sum",
+        part=part,
+        dim=8,
+        sensitivity_squared=2**20,
+        variance=round(sigma**2 * 2**20 / honest),
+        honest=honest,
+        rate=round(q * RATE_ONE),
+    )
+
+
+# Rate, noise over sensitivity, rounds; the best epsilon of the list's orders, and that of
+# privacy loss distributions, both at delta 1e-5.
+STUDIES = [(0.1707, 4.0, 58, 1.4554, 1.3218), (0.0341, 1.0, 290, 4.3048, 3.7944),
+           (0.01, 1.0, 2000, 2.8676, 2.5839)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("q", "sigma", "rounds", "ours", "exact"), STUDIES)
+def test_accountants_agree_about_sampled_rounds(
+    q: float, sigma: float, rounds: int, ours: float, exact: float
+) -> None:
+    """Not below dp-accounting's figure at the same orders, and above it by rounding alone."""
+    spent = [sampled(q, sigma)] * rounds
+    found = claims(spent, DELTA, persons=()).epsilon
+    rdp, pld = reference_rdp(spent, DELTA), reference_pld(spent, DELTA)
+
+    assert found == pytest.approx(ours, rel=2e-4)
+    assert rdp <= found <= rdp * (1 + 1e-5)
+    assert pld == pytest.approx(exact, rel=2e-3)
+    assert pld <= found <= 1.15 * pld
+
+
+@pytest.mark.parametrize("epsilon", [0.5, 2.0])
+def test_full_and_sampled_rounds_are_counted_together(epsilon: float) -> None:
+    """A study of both kinds in both parts: other people's code says the same."""
+    spent = [*study(epsilon), *[sampled(0.05, 2.0, honest=7)] * 20]
+    found = claims(spent, DELTA).epsilon
+
+    rdp, pld = reference_rdp(spent, DELTA), reference_pld(spent, DELTA)
+    assert rdp <= found <= rdp * (1 + 1e-5)
+    assert pld <= found <= 1.2 * pld
+
+
+def test_a_sampled_round_costs_less_than_all_records_would() -> None:
+    spent = [sampled(0.01, 1.0)] * 100
+    most = [GaussianSum(name="a sum", part="train", dim=8, sensitivity_squared=2**20,
+                        variance=2**20, honest=1)] * 100  # fmt: skip
+
+    assert claims(spent, DELTA).epsilon < claims(most, DELTA).epsilon / 20
+    assert rho(spent[0]) == rho(most[0]), "taken for the sum of all, it is overstated"
+
+
+def test_what_a_claim_shows_as_rho_implies_the_same_epsilon() -> None:
+    found = claims([sampled(0.1, 2.0, honest=4), event()], DELTA)
+
+    for cost, epsilon in ((found.rho, found.epsilon), (found.rho_local, found.epsilon_local)):
+        assert epsilon < epsilon_of(cost, DELTA) < epsilon * (1 + 1e-6)
+    assert found.epsilon < found.epsilon_local
+
+
+def test_a_part_without_a_sampled_sum_is_counted_as_ever() -> None:
+    evaluation = event(part="held-out")
+
+    found = claims([sampled(0.001, 8.0), evaluation], DELTA)
+
+    assert found.epsilon == claims([evaluation], DELTA).epsilon
+
+
+@pytest.mark.parametrize("m", [1, 2, 3])
+def test_a_person_pays_for_every_record_in_a_sampled_sum(m: int) -> None:
+    spent = [sampled(0.05, 2.0, honest=4)] * 10 + [event(part="held-out")]
+
+    (person,) = claims(spent, DELTA, persons=(m,)).persons
+
+    apart = [m * cost for cost in renyi_sum(spent, alone=True)]
+    assert person.epsilon == epsilon_of_curve(renyi_sum(spent, persons=m), DELTA)
+    assert person.epsilon_local == epsilon_of_curve(apart, DELTA)
+
+
+def test_more_institutions_of_a_person_cost_more() -> None:
+    found = claims([sampled(0.05, 2.0, honest=4)] * 10, DELTA)
+
+    assert found.persons[0].epsilon == found.epsilon
+    epsilons = [person.epsilon for person in found.persons]
+    assert epsilons == sorted(epsilons)
+    assert epsilons[1] > 1.5 * epsilons[0]

@@ -14,9 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedcredit.errors import BudgetExceeded, PrivacyError
-from fedcredit.privacy.accounting import MAX_RHO, claims, rho, rho_local
+from fedcredit.privacy.accounting import MAX_RHO, claims, epsilon_of, rho, rho_local
 from fedcredit.privacy.budget import NOTHING_SPENT, Policy, Spent, admit
-from fedcredit.privacy.events import PARTS, GaussianSum, Part
+from fedcredit.privacy.costs import WHOSE
+from fedcredit.privacy.curves import epsilon_of_curve, room_for
+from fedcredit.privacy.events import PARTS, GaussianSum, Part, SampledGaussianSum
+from fedcredit.privacy.renyi import ORDERS, renyi, renyi_sum
 from fedcredit.units import NanoRho
 
 
@@ -178,6 +181,110 @@ def test_a_cap_lowered_below_what_is_spent_stops_everything() -> None:
         admit(policy(rho_cap=1), spent, (tiny,))
 
 
+# ------------------------------------------------------------------------------ sampled sums
+
+
+def sampled(part: Part = "train", rate: int = 2**15, variance: int = 2**21) -> SampledGaussianSum:
+    return SampledGaussianSum(
+        name="a sampled sum",
+        part=part,
+        dim=8,
+        sensitivity_squared=2**20,
+        variance=variance,
+        honest=3,
+        rate=rate,
+    )
+
+
+SAMPLED = st.builds(sampled, st.sampled_from(PARTS), st.sampled_from([2**10, 2**15]))
+
+
+@given(st.lists(st.one_of(EVENTS, SAMPLED), max_size=12), st.integers(1, 5))
+def test_a_balance_is_the_sum_of_all_divergences(events: list[GaussianSum], m: int) -> None:
+    """Of a record's dearer part at each order, and of both parts for a person."""
+    spent = NOTHING_SPENT
+    for one in events:
+        spent = spent.charged(one)
+
+    parts = [[one for one in events if one.part == part] for part in PARTS]
+    for alone, whose in ((False, "rho"), (True, "rho_local")):
+        curves = [renyi_sum(part, alone=alone) for part in parts]
+        record = tuple(map(max, *curves))
+        both = renyi_sum(events, alone=alone, persons=1 if alone else m)
+        person = tuple(m * one for one in both) if alone else both
+        # A full sum's figure is rounded up to a unit of rho before it is multiplied.
+        for key, exact, above in ((whose, record, 1), (f"person_{whose}", person, m * m)):
+            found = spent.cost(key, m).curve  # type: ignore[arg-type]
+            for order, cost, true in zip(ORDERS, found, exact, strict=True):
+                assert true <= cost <= true + len(events) * order * above
+    for key in WHOSE:
+        curve = spent.cost(key, m).renyi
+        assert bool(curve) == any(isinstance(one, SampledGaussianSum) for one in events)
+
+
+def grants(caps: Policy, asked: GaussianSum) -> int:
+    """How often an event is charged before it is refused."""
+    spent, granted = NOTHING_SPENT, 0
+    for _ in range(100_000):
+        try:
+            spent = admit(caps, spent, (asked,))
+        except BudgetExceeded:
+            break
+        granted += 1
+    return granted
+
+
+@pytest.mark.parametrize("rho_cap", [10**6, 30_556_590, 10**8])
+def test_sampled_rounds_are_granted_until_the_caps_order_is_full(rho_cap: int) -> None:
+    caps, asked = policy(rho_cap=rho_cap, rho_local_cap=10**12), sampled(variance=2**22)
+    order, room = room_for(NanoRho(rho_cap), caps.delta)
+    granted = grants(caps, asked)
+
+    assert granted == room // renyi(asked)[ORDERS.index(order)]
+    assert granted > 10 * rho_cap // rho(asked), "many times what zCDP would grant"
+    curve = renyi_sum([asked] * granted)
+    assert epsilon_of_curve(curve, caps.delta) <= epsilon_of(NanoRho(rho_cap), caps.delta)
+
+
+@pytest.mark.parametrize("whose", WHOSE)
+def test_each_cap_alone_stops_sampled_rounds(whose: str) -> None:
+    wide = dict.fromkeys((f"{one}_cap" for one in WHOSE), 10**12)
+    caps = policy(**{**wide, f"{whose}_cap": 30_000_000})
+    granted = grants(caps, sampled(variance=2**25))
+    assert granted > 1
+
+
+def test_a_full_sum_and_a_sampled_one_use_up_the_same_cap() -> None:
+    caps = policy(rho_cap=10_000_000, rho_local_cap=10**12)
+    spent = admit(caps, NOTHING_SPENT, (event(), sampled(), event(part="held-out")))
+    assert spent.rho > 10_000_000, "counted as if over all records"
+    assert spent.cost("rho", 1).under(caps.rho_cap, caps.delta) <= 10_000_000
+    for _ in range(1000):
+        try:
+            spent = admit(caps, spent, (sampled(),))
+        except BudgetExceeded:
+            break
+    with pytest.raises(BudgetExceeded):
+        admit(caps, spent, (event(),))
+
+
+def test_room_is_left_for_retries_of_sampled_rounds() -> None:
+    caps, asked = policy(rho_cap=10**6, rho_local_cap=10**12), sampled(variance=2**22)
+    order, room = room_for(NanoRho(10**6), caps.delta)
+    most = room // renyi(asked)[ORDERS.index(order)]
+
+    admit(caps, NOTHING_SPENT, (asked,) * (most - 2), reserve=2)
+    with pytest.raises(BudgetExceeded):
+        admit(caps, NOTHING_SPENT, (asked,) * (most - 2), reserve=3)
+
+
+def test_no_retries_add_no_kind() -> None:
+    assert NOTHING_SPENT.charged(sampled(), 0) == NOTHING_SPENT
+    assert NOTHING_SPENT.charged(sampled(), 2) == NOTHING_SPENT.charged(sampled()).charged(
+        sampled()
+    )
+
+
 # --------------------------------------------------------------------------------- bad input
 
 NOT_A_COST = [-1, 10**18 + 1, 10**400, 0.5, math.nan, math.inf, 5e-324, -0.0, True, "1", None]
@@ -187,7 +294,7 @@ NOT_A_COST = [-1, 10**18 + 1, 10**400, 0.5, math.nan, math.inf, 5e-324, -0.0, Tr
 @pytest.mark.parametrize("wrong", NOT_A_COST)
 def test_a_balance_that_no_charge_can_reach_is_refused(name: str, wrong: NanoRho) -> None:
     with pytest.raises(PrivacyError, match=name):
-        replace(NOTHING_SPENT, **{name: wrong})
+        replace(NOTHING_SPENT, **{name: wrong})  # type: ignore[arg-type] # wrong on purpose
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,9 @@ from fedcredit.privacy.events import (
     MAX_VARIANCE,
     MIN_VARIANCE,
     PARTS,
+    RATE_ONE,
     GaussianSum,
+    SampledGaussianSum,
     event_from_dict,
     event_to_dict,
     whole,
@@ -33,6 +35,13 @@ EVENTS = st.builds(
     variance=st.integers(MIN_VARIANCE, MAX_VARIANCE),
     honest=st.integers(1, MAX_HONEST),
 )
+SAMPLED = st.builds(
+    lambda event, rate: SampledGaussianSum(
+        **{field.name: getattr(event, field.name) for field in fields(event)}, rate=rate
+    ),
+    EVENTS,
+    st.integers(1, RATE_ONE - 1),
+)
 GOOD: dict[str, object] = {
     "dim": 8,
     "event": "gaussian-sum",
@@ -42,14 +51,15 @@ GOOD: dict[str, object] = {
     "sensitivity_squared": 23,
     "variance": 900,
 }
+GOOD_SAMPLED = GOOD | {"event": "sampled-gaussian-sum", "rate": 10_486}
 
 
-@given(EVENTS)
+@given(EVENTS | SAMPLED)
 def test_the_canonical_form_gives_the_event_back(event: GaussianSum) -> None:
     assert event_from_dict(json.loads(json.dumps(event_to_dict(event)))) == event
 
 
-@given(EVENTS)
+@given(EVENTS | SAMPLED)
 def test_the_canonical_form_holds_exact_integers_and_strings_only(event: GaussianSum) -> None:
     record = event_to_dict(event)
 
@@ -68,6 +78,35 @@ def test_the_parameters_of_an_event_are_never_removed() -> None:
     assert {field.name for field in fields(event)} >= {
         "name", "part", "dim", "sensitivity_squared", "variance", "honest",
     }  # fmt: skip
+
+
+def test_the_parameters_of_a_sampled_event_are_never_removed() -> None:
+    event = event_from_dict(GOOD_SAMPLED)
+
+    assert event_to_dict(event) == GOOD_SAMPLED
+    assert isinstance(event, SampledGaussianSum)
+    assert event.rate == 10_486
+
+
+def test_a_sampled_sum_is_not_the_sum_of_all() -> None:
+    event, full = event_from_dict(GOOD_SAMPLED), event_from_dict(GOOD)
+
+    assert type(full) is GaussianSum
+    assert event != full
+    assert len({event, full}) == 2
+
+
+@pytest.mark.parametrize("wrong", [0, -1, RATE_ONE, 0.01, math.nan, True, "1", None])
+def test_a_rate_of_none_or_all_or_of_another_type_is_refused(wrong: object) -> None:
+    with pytest.raises(PrivacyError, match="rate"):
+        event_from_dict(GOOD_SAMPLED | {"rate": wrong})
+
+
+def test_a_sampled_event_without_a_rate_and_a_full_one_with_it_are_refused() -> None:
+    with pytest.raises(PrivacyError, match="lacks 1"):
+        event_from_dict(GOOD | {"event": "sampled-gaussian-sum"})
+    with pytest.raises(PrivacyError, match="1 unknown keys"):
+        event_from_dict(GOOD | {"rate": 1})
 
 
 @pytest.mark.parametrize("name", ["dim", "sensitivity_squared", "variance", "honest"])
@@ -92,9 +131,10 @@ def test_an_unknown_part_is_refused(wrong: object) -> None:
         event_from_dict(GOOD | {"part": wrong})
 
 
-def test_another_kind_of_event_is_refused() -> None:
+@pytest.mark.parametrize("wrong", ["gaussian", "", 1, None, ["gaussian-sum"], {}])
+def test_another_kind_of_event_is_refused(wrong: object) -> None:
     with pytest.raises(PrivacyError, match="kind"):
-        event_from_dict(GOOD | {"event": "gaussian"})
+        event_from_dict(GOOD | {"event": wrong})
 
 
 def test_unknown_and_missing_keys_are_refused() -> None:
