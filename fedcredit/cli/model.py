@@ -30,7 +30,7 @@ def export(
     """Write the released model in FOLDER as ONNX: from cells to log-odds, PD and score.
 
     The graph takes the cells of the data contract, int64 of shape (n, features), and gives
-    the scores that fedcredit score gives. Needs fedcredit[neural].
+    the scores that fedcredit score gives. Needs fedcredit[onnx].
 
     Exit status: 0 done; 1 onnx is not installed, or a file cannot be read or written; 5 the
     model is not what its digest says.
@@ -42,7 +42,7 @@ def export(
 
     released = read_released(folder)
     if find_spec("onnx") is None:
-        raise ConfigError("onnx is not installed", remedy="install fedcredit[neural]")
+        raise ConfigError("onnx is not installed", remedy="install fedcredit[onnx]")
     from fedcredit.scoring.onnx_graph import to_onnx
 
     data = to_onnx(released)

@@ -24,7 +24,7 @@ def test_where_onnx_is_not_installed_it_says_what_to_install(
 
     assert main(["model", "export", str(tmp_path), "--out", str(tmp_path / "m.onnx")]) == 1
 
-    assert "fedcredit[neural]" in capsys.readouterr().err
+    assert "fedcredit[onnx]" in capsys.readouterr().err
     assert not (tmp_path / "m.onnx").exists()
 
 
