@@ -77,7 +77,7 @@ class Recipe:
     rounds: int = 10
     local_steps: int = 10
     rate: float = 0.1
-    learning_rate: float = 2.0
+    learning_rate: float = 4.0
     momentum: float = 0.0
     clip: float = 0.5
     width: int = 32

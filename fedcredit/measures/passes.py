@@ -66,8 +66,8 @@ def sum_stack(
         for part in parts:
             size = len(part.labels)
             if size not in taken:  # a room that is taken is no other sum's
-                at = grid, size
-                taken[size] = rooms.pop(at) if at in rooms else Passes(stack, grid, size)
+                kept: Passes | None = rooms.pop((grid, size), None)
+                taken[size] = Passes(stack, grid, size) if kept is None else kept
                 taken[size].begin(stack, clip)
             taken[size].add(part, slope)
         for size, by_hand in taken.items():

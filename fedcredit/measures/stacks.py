@@ -64,6 +64,7 @@ ACTIVATIONS: Final = (nn.ReLU, nn.Tanh, nn.Sigmoid, nn.Softplus, nn.Identity)
 """What may stand between two layers: their slope can be told from their output."""
 
 _MOST_LAYERS: Final = 64
+_MOST_NUMBERS: Final = 1 << 23  # of the widest layer in a large pass: 32 MiB
 
 
 class CellEmbedding(nn.Module):
@@ -132,9 +133,9 @@ class Stack:
 
         One layer takes few and short operations a record, so more records go at a time.
         """
-        if len(self.linear) > 1:
-            return 4096, 1024
-        return (65536, 16384, 4096) if self.linear[0].in_features <= 128 else (16384, 4096)
+        widest = max(max(layer.in_features, layer.out_features) for layer in self.linear)
+        sizes = (4096, 1024) if len(self.linear) > 1 else (65536, 16384, 4096)
+        return (*(size for size in sizes[:-1] if size * widest <= _MOST_NUMBERS), sizes[-1])
 
 
 def read_stack(module: nn.Module) -> Stack | None:

@@ -95,6 +95,27 @@ def test_anything_that_may_compute_something_else_is_no_stack(name: str) -> None
     assert read_stack(NO_STACKS[name]) is None
 
 
+@pytest.mark.parametrize(
+    ("width", "layers", "sizes"),
+    [
+        (128, 1, (65536, 16384, 4096)),
+        (129, 1, (16384, 4096)),
+        (4096, 1, (4096,)),
+        (500, 3, (4096, 1024)),
+        (4096, 3, (1024,)),
+    ],
+)
+def test_wide_layers_take_fewer_records_at_a_time(
+    width: int, layers: int, sizes: tuple[int, ...]
+) -> None:
+    wide = [part for _ in range(layers - 1) for part in (nn.Linear(width, width), nn.ReLU())]
+
+    stack = read_stack(nn.Sequential(*wide, nn.Linear(width, 1)))
+
+    assert stack is not None
+    assert stack.chunks == sizes
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_activations_that_are_passed_by_hand_stand_between_two_layers(
     activation: type[nn.Module],
