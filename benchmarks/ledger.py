@@ -15,14 +15,18 @@ import base64
 import hashlib
 import json
 import resource
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from benchmarks.ledger_writing import writing
-from fedcredit.verifier import Tree, event_cost, key_id, verify
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # before Opacus, which brings a package `benchmarks` of its own
+
+from benchmarks.ledger_writing import writing  # noqa: E402
+from fedcredit.verifier import Tree, event_cost, key_id, verify  # noqa: E402
 
 ORIGIN = "fedcredit.example/benchmark/bank-a/ledger"
 EVENT = {

@@ -25,12 +25,14 @@ import argparse
 import gc
 import json
 import os
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from logging import WARNING, getLogger
+from pathlib import Path
 from typing import Final, TypeVar
 
 import numpy as np
@@ -39,9 +41,12 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 from numpy.typing import NDArray
 
-from benchmarks.flower_secagg import Clock, Flower, seconds
-from fedcredit.privacy.noise import discrete_gaussian
-from fedcredit.secagg.client import (
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # before Opacus, which brings a package `benchmarks` of its own
+
+from benchmarks.flower_secagg import Clock, Flower, seconds  # noqa: E402
+from fedcredit.privacy.noise import discrete_gaussian  # noqa: E402
+from fedcredit.secagg.client import (  # noqa: E402
     Agreed,
     Masked,
     admit,
@@ -49,22 +54,22 @@ from fedcredit.secagg.client import (
     mask,
     reveal,
 )
-from fedcredit.secagg.dealing import (
+from fedcredit.secagg.dealing import (  # noqa: E402
     deal,
 )
-from fedcredit.secagg.keys import Kind, new_identity, public_of
-from fedcredit.secagg.lanes import Cards, new_lanes, stepped
-from fedcredit.secagg.masks import Mask, add_masks, pair_mask, self_seed
-from fedcredit.secagg.messages import Reveal, Start, Survive, decode_request
-from fedcredit.secagg.opening import (
+from fedcredit.secagg.keys import Kind, new_identity, public_of  # noqa: E402
+from fedcredit.secagg.lanes import Cards, new_lanes, stepped  # noqa: E402
+from fedcredit.secagg.masks import Mask, add_masks, pair_mask, self_seed  # noqa: E402
+from fedcredit.secagg.messages import Reveal, Start, Survive, decode_request  # noqa: E402
+from fedcredit.secagg.opening import (  # noqa: E402
     Opened,
     ask_shares,
     open_sum,
     receive_shares,
 )
-from fedcredit.secagg.ring import Ring
-from fedcredit.secagg.roster import Roster
-from fedcredit.secagg.server import (
+from fedcredit.secagg.ring import Ring  # noqa: E402
+from fedcredit.secagg.roster import Roster  # noqa: E402
+from fedcredit.secagg.server import (  # noqa: E402
     Aborted,
     Gathering,
     close,
@@ -73,9 +78,9 @@ from fedcredit.secagg.server import (
     receive_upload,
     start,
 )
-from fedcredit.secagg.session import Asked, Floor, Session
-from fedcredit.secagg.streams import WIDE, KeyStream
-from fedcredit.units import InstitutionId
+from fedcredit.secagg.session import Asked, Floor, Session  # noqa: E402
+from fedcredit.secagg.streams import WIDE, KeyStream  # noqa: E402
+from fedcredit.units import InstitutionId  # noqa: E402
 
 TURN: Final = (0, 0)
 RING: Final = Ring(32)
