@@ -206,7 +206,7 @@ def test_the_programs_are_told_an_allow_list_of_the_environment(
     told = dict(one.split("=", 1) for one in lines if "=" in one)
     assert "A_SECRET" not in told
     shell = {"PWD", "OLDPWD", "SHLVL", "_"}
-    assert set(told) - shell - {"LANG", "LC_ALL", "TMPDIR"} == {
+    assert set(told) - shell - {"LANG", "LC_ALL", "LC_CTYPE", "TMPDIR"} == {
         "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION",
         "FLWR_DISABLE_UPDATE_CHECK",
         "FLWR_HOME",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import astuple
 
 import numpy as np
@@ -13,8 +14,11 @@ from fedcredit.federation.alone import learn_alone
 from fedcredit.federation.plan import alone
 from fedcredit.federation.simulate import StudyResult, finish, plain_calls, run_study
 from fedcredit.learners.evaluation import Evaluation
+from fedcredit.learners.program import Learner
+from fedcredit.learners.registry import learner_named
 from fedcredit.models.network import Network
 from fedcredit.models.released import to_wire
+from tests.e2e import test_study as laws
 from tests.federation.made import NAMES, Party, learner, parties, plan, records, roster, shared_out
 from tests.federation.opened import opened_study
 
@@ -68,3 +72,19 @@ def test_an_institution_alone_can_learn_a_network() -> None:
     model = learn_alone(Party(study, NAMES[0], records(2000, 5)).institution(), learner("neural"))
 
     assert isinstance(model, Network)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "law",
+    [
+        laws.test_the_order_of_records_does_not_matter,
+        laws.test_held_out_records_have_no_part_in_the_model,
+        laws.test_a_study_spends_what_its_plan_says,
+    ],
+    ids=lambda law: law.__name__[5:],
+)
+def test_what_holds_for_every_study_holds_for_networks(
+    law: Callable[[Learner], None], kind: str
+) -> None:
+    law(learner_named(kind))
