@@ -101,7 +101,7 @@ def test_no_service_gains_rights_or_writes_outside_its_volumes(service: str) -> 
 
 def test_every_node_is_a_light_one_unless_somebody_says_otherwise() -> None:
     images = {str(COMPOSE["services"][name]["image"]) for name in NODES}
-    assert images == {"localhost/fedcredit-node", "localhost/fedcredit-${FEDCREDIT_UTILITY:-node}"}
+    assert images == {"localhost/fedcredit-${FEDCREDIT_NODE:-node}"}
 
 
 def test_no_two_nodes_share_a_network_and_none_leads_outside() -> None:
