@@ -134,7 +134,7 @@ class Spent:
                 return self.rho_local
             case "person_rho":
                 return self.person_rho(institutions)
-            case "person_rho_local":
+            case _:
                 return self.person_rho_local(institutions)
 
     def _of_part(self, part: Part, m: int, *, alone: bool) -> Cost:
