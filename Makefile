@@ -123,5 +123,5 @@ $(BROWSER): $(READY)
 	@touch $(BROWSER)
 
 $(NEURAL): $(READY)
-	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev,neural,onnx,serve]'
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[bench,dev,neural,onnx,serve]'
 	@touch $(NEURAL)
