@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,8 @@ deadline_s = {deadline_s}
 [target]
 epsilon = {epsilon}
 """
-LEARNER = "neural" if os.environ.get("FEDCREDIT_NODE") == "node-neural" else "boosting"
+NODE = os.environ.get("FEDCREDIT_NODE", "node")
+LEARNER = "neural" if NODE == "node-neural" else "boosting"
 LOST = "telco"
 THREE = ("direct-bank", "south-bank", LOST)
 
@@ -70,16 +72,27 @@ def propose(consortium: Consortium, text: str) -> str:
     ).split()[0]
 
 
+def listed(consortium: Consortium, study: str) -> dict[str, Any]:
+    """What the coordinator says of it."""
+    found = json.loads(consortium.call("coordinator", "study", "list", FOLDER, "--json"))
+    (one,) = [one for one in found["studies"] if one["id"].startswith(study)]
+    return dict(one)
+
+
 def answers(consortium: Consortium, study: str) -> dict[str, str]:
     """What each institution has said to it."""
-    listed = json.loads(consortium.call("coordinator", "study", "list", FOLDER, "--json"))
-    (found,) = [one for one in listed["studies"] if one["id"].startswith(study)]
-    return {one: said["word"] for one, said in found["answers"].items()}
+    return {one: said["word"] for one, said in listed(consortium, study)["answers"].items()}
+
+
+def approved(consortium: Consortium, study: str) -> bool:
+    """Whether all of its institutions have."""
+    wanted = listed(consortium, study)["institutions"]
+    return answers(consortium, study) == dict.fromkeys(wanted, "approved")
 
 
 def run(consortium: Consortium, study: str, *, status: int = 0) -> list[dict[str, object]]:
     """Start a study that everybody has approved, and watch it to its end."""
-    consortium.until(lambda: set(answers(consortium, study).values()) == {"approved"})
+    consortium.until(partial(approved, consortium, study))
     consortium.call("coordinator", "study", "start", FOLDER, study)
     told = consortium.call(
         "coordinator", "study", "watch", FOLDER, study, "--json", timeout_s=400, status=status
@@ -120,7 +133,7 @@ def test_with_a_threshold_of_four_one_of_five_may_be_lost(
 ) -> None:
     terms = {"learner": "scorecard", "threshold": 4, "deadline_s": 15.0, "epsilon": 0.2}
     name = propose(consortium, STUDY.format(name="one is lost", **terms))
-    consortium.until(lambda: set(answers(consortium, name).values()) == {"approved"})
+    consortium.until(partial(approved, consortium, name))
     with consortium.lost(LOST):
         *rounds, end = run(consortium, name)
     assert end["state"] == "done", end
@@ -134,7 +147,7 @@ def test_with_a_threshold_of_three_a_lost_one_of_three_stops_the_study(
     terms = {"learner": "scorecard", "threshold": 3, "deadline_s": 10.0, "epsilon": 0.2}
     three = "".join(f'[[institutions]]\nname = "{one}"\ntable = ""\n' for one in THREE)
     name = propose(consortium, STUDY.format(name="three", **terms) + three)
-    consortium.until(lambda: set(answers(consortium, name).values()) == {"approved"})
+    consortium.until(partial(approved, consortium, name))
     with consortium.lost(LOST):
         *rounds, end = run(consortium, name, status=75)
     assert end["state"] == "stopped"
@@ -224,6 +237,6 @@ def test_no_image_holds_what_it_does_not_need(consortium: Consortium) -> None:
             "&& echo $one; done; true",
         ).split()  # fmt: skip
         expected = [] if service == "auditor" else ["flwr", "fedcredit"]
-        if consortium.image(service).endswith("-neural"):
+        if service in NAMES and NODE == "node-neural":
             expected = ["torch", *expected]
         assert inside == expected, service
