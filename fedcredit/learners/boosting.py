@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from fedcredit.data.schema import Schema
+from fedcredit.learners.after_scorecard import after_scorecard, card_first
 from fedcredit.learners.forest import grow_forest, no_forest
 from fedcredit.learners.partition import Partition, fold_leaves, leaves_query, start_partition
 from fedcredit.learners.program import NoisyTotal, Program, Step, unfinished
-from fedcredit.learners.scorecard import Counting, Fitting, public_generator
-from fedcredit.models.queries import Leaves, Query
+from fedcredit.learners.scorecard import Fitting, public_generator
+from fedcredit.models.queries import Leaves
 from fedcredit.models.released import Model
 
 __all__ = ["MOST_ROUNDS", "BoostingLearner"]
@@ -48,49 +49,22 @@ class BoostingLearner:
     @property
     def steps(self) -> tuple[Step, ...]:
         """A little less than half of the budget for the scorecard, the rest for the values."""
-        rounds = self.rounds or LEAF_ROUNDS[self.kind]
-        return (
-            Step("histograms", Fraction(26, 100)),
-            Step("moments", Fraction(8, 100)),
-            Step("gradient", Fraction(7, 100)),
-            Step("gradient", Fraction(4, 100)),
-            *(Step("leaves", Fraction(55, 100 * rounds)) for _ in range(rounds)),
-        )
+        return card_first("leaves", self.rounds or LEAF_ROUNDS[self.kind])
 
     def start(self, schema: Schema, seed: bytes, noise: tuple[float, ...]) -> Program:
         """Begin with the scorecard's first round."""
-        return _Scoring(self.kind, seed, noise, Counting(schema, seed, noise))
 
+        def values(card: Fitting, noise: tuple[float, ...]) -> Program:
+            model, boosting = card.model(), self.kind == "boosting"
+            rng = public_generator(seed, "forest")
+            forest = (
+                grow_forest(card.binned, model, card.by_order, rng) if boosting else no_forest()
+            )
+            share = float(MAIN_SHARE) if len(forest.feature) else 1.0
+            partition = start_partition(card.binned, model, forest, card.by_order, share)
+            return _Valuing(self.kind, noise, partition)
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Scoring:
-    """The scorecard is under way."""
-
-    kind: str
-    seed: bytes
-    noise: tuple[float, ...]
-    inner: Program
-
-    def query(self) -> Query:
-        """The scorecard's question."""
-        return self.inner.query()
-
-    def fold(self, total: NoisyTotal) -> Program:
-        """Go on with the scorecard, or start on the values when it is done."""
-        inner, noise = self.inner.fold(total), self.noise[1:]
-        if not isinstance(inner, Fitting) or inner.left:
-            return _Scoring(self.kind, self.seed, noise, inner)
-        card = inner.model()
-        boosting = self.kind == "boosting"
-        rng = public_generator(self.seed, "forest")
-        forest = grow_forest(inner.binned, card, inner.by_order, rng) if boosting else no_forest()
-        share = float(MAIN_SHARE) if len(forest.feature) else 1.0
-        partition = start_partition(inner.binned, card, forest, inner.by_order, share)
-        return _Valuing(self.kind, noise, partition)
-
-    def model(self) -> Model:
-        """There is none yet."""
-        raise unfinished("a model")
+        return after_scorecard(schema, seed, noise, values)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

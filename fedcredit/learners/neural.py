@@ -12,20 +12,19 @@ only the head's gradient is asked for, so no budget goes to numbers that noise w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Literal
 
 import numpy as np
 
 from fedcredit.data.schema import Schema
+from fedcredit.learners.after_scorecard import after_scorecard, card_first
 from fedcredit.learners.head import Heard, fold_head, head_query
 from fedcredit.learners.program import NoisyTotal, Program, Step, unfinished
-from fedcredit.learners.scorecard import Counting, Fitting, public_generator
+from fedcredit.learners.scorecard import Fitting, public_generator
 from fedcredit.learners.standin import StandIn
 from fedcredit.learners.units import draw_network
 from fedcredit.models.network import Network
 from fedcredit.models.network_gradient import NetworkGradient
-from fedcredit.models.queries import Query
 from fedcredit.models.released import Model
 
 __all__ = ["NeuralLearner"]
@@ -46,48 +45,19 @@ class NeuralLearner:
     @property
     def steps(self) -> tuple[Step, ...]:
         """A little less than half of the budget for the scorecard, the rest for the head."""
-        return (
-            Step("histograms", Fraction(26, 100)),
-            Step("moments", Fraction(8, 100)),
-            Step("gradient", Fraction(7, 100)),
-            Step("gradient", Fraction(4, 100)),
-            *(Step("network", Fraction(55, 100 * ROUNDS)) for _ in range(ROUNDS)),
-        )
+        return card_first("network", ROUNDS)
 
     def start(self, schema: Schema, seed: bytes, noise: tuple[float, ...]) -> Program:
         """Begin with the scorecard's first round."""
-        return _Scoring(self.name == "monotone", seed, noise, Counting(schema, seed, noise))
 
+        def heads(card: Fitting, noise: tuple[float, ...]) -> Program:
+            monotone, rng = self.name == "monotone", public_generator(seed, "units")
+            network = draw_network(card.binned, card.model(), card.by_order, rng, monotone=monotone)
+            kept = (np.array(card.binned.signs) != 0) & monotone
+            signs = tuple(map(int, network.reads(kept)))
+            return _Heading(noise, network, card.by_order, signs, ())
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Scoring:
-    """The scorecard is under way."""
-
-    monotone: bool
-    seed: bytes
-    noise: tuple[float, ...]
-    inner: Program
-
-    def query(self) -> Query:
-        """The scorecard's question."""
-        return self.inner.query()
-
-    def fold(self, total: NoisyTotal) -> Program:
-        """Go on with the scorecard, or draw the network when it is done."""
-        inner, noise = self.inner.fold(total), self.noise[1:]
-        if not isinstance(inner, Fitting) or inner.left:
-            return _Scoring(self.monotone, self.seed, noise, inner)
-        rng = public_generator(self.seed, "units")
-        network = draw_network(
-            inner.binned, inner.model(), inner.by_order, rng, monotone=self.monotone
-        )
-        kept = (np.array(inner.binned.signs) != 0) & self.monotone
-        signs = tuple(map(int, network.reads(kept)))
-        return _Heading(noise, network, inner.by_order, signs, ())
-
-    def model(self) -> Model:
-        """There is none yet."""
-        raise unfinished("a model")
+        return after_scorecard(schema, seed, noise, heads)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
