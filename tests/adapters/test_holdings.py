@@ -19,13 +19,6 @@ from tests.federation.made import SCHEMA, plan
 
 
 @pytest.fixture
-def database(monkeypatch: pytest.MonkeyPatch) -> Database:
-    made = Database()
-    monkeypatch.setattr("adbc_driver_postgresql.dbapi.connect", made.connect)
-    return made
-
-
-@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return write_place(tmp_path)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -31,23 +31,6 @@ from fedcredit.adapters.pki import pem_of, read_certificate
 from fedcredit.adapters.system import StandingClock, system_random
 from fedcredit.errors import ConfigError, EnrolmentRefused, PeerError, UnreachableError
 from tests.adapters.enrolled import HOST, Consortium, serving, upstream
-
-
-@pytest.fixture
-def consortium(tmp_path: Path) -> Consortium:
-    return Consortium(tmp_path).found()
-
-
-@pytest.fixture
-def place(consortium: Consortium) -> Iterator[SuperLinkPlace]:
-    with upstream(consortium) as found:
-        yield found
-
-
-@pytest.fixture
-def port(consortium: Consortium, place: SuperLinkPlace) -> Iterator[int]:
-    with serving(consortium, place) as found:
-        yield found
 
 
 def invited(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,28 +16,11 @@ from fedcredit.adapters.left import LEFT, read_left
 from fedcredit.adapters.notebook import NOTES
 from fedcredit.adapters.running import RunningNode
 from fedcredit.errors import ConfigError, EnrolmentRefused, UnreachableError
-from tests.adapters.enrolled import Consortium, serving, upstream
+from tests.adapters.enrolled import Consortium, serving
 from tests.adapters.test_joining import approval, invited, joined, standing, waiting_for
 
 AT = "2026-11-25T12:00:00Z"
 LATER = "2026-11-26T12:00:00Z"
-
-
-@pytest.fixture
-def consortium(tmp_path: Path) -> Consortium:
-    return Consortium(tmp_path).found()
-
-
-@pytest.fixture
-def place(consortium: Consortium) -> Iterator[SuperLinkPlace]:
-    with upstream(consortium) as found:
-        yield found
-
-
-@pytest.fixture
-def port(consortium: Consortium, place: SuperLinkPlace) -> Iterator[int]:
-    with serving(consortium, place) as found:
-        yield found
 
 
 def kept(folder: Path) -> dict[str, bytes]:

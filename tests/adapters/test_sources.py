@@ -23,13 +23,6 @@ SALT = bytes(16)
 
 
 @pytest.fixture
-def database(monkeypatch: pytest.MonkeyPatch) -> Database:
-    made = Database()
-    monkeypatch.setattr("adbc_driver_postgresql.dbapi.connect", made.connect)
-    return made
-
-
-@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return write_place(tmp_path)
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from tests.consortium.people import Consortium
+from tests.consortium.people import Consortium, order
 
 
 class Apart(Consortium):
@@ -25,17 +25,17 @@ class Apart(Consortium):
         self.host = f"{self._net}.1"
 
     def __enter__(self) -> Self:
-        _order(f"ip link add {self._bridge} type bridge")
-        _order(f"ip address add {self.host}/24 dev {self._bridge}")
-        _order(f"ip link set {self._bridge} up")
+        order(f"ip link add {self._bridge} type bridge")
+        order(f"ip address add {self.host}/24 dev {self._bridge}")
+        order(f"ip link set {self._bridge} up")
         for name in self.names:
             space, near = self._space(name), f"v{os.getpid()}{self.names.index(name)}"
-            _order(f"ip netns add {space}")
-            _order(f"ip link add {near} type veth peer name far netns {space}")
-            _order(f"ip link set {near} master {self._bridge} up")
-            _order(f"ip -n {space} address add {self.host_of(name)}/24 dev far")
-            _order(f"ip -n {space} link set far up")
-            _order(f"ip -n {space} link set lo up")
+            order(f"ip netns add {space}")
+            order(f"ip link add {near} type veth peer name far netns {space}")
+            order(f"ip link set {near} master {self._bridge} up")
+            order(f"ip -n {space} address add {self.host_of(name)}/24 dev far")
+            order(f"ip -n {space} link set far up")
+            order(f"ip -n {space} link set lo up")
         return super().__enter__()
 
     def __exit__(self, *exit_: object) -> None:
@@ -45,7 +45,7 @@ class Apart(Consortium):
             f"ip link del {self._bridge}",
         ):
             with suppress(subprocess.CalledProcessError):
-                _order(words)
+                order(words)
 
     def inside(self, name: str) -> tuple[str, ...]:
         return ("ip", "netns", "exec", self._space(name)) if name in self.names else ()
@@ -55,7 +55,3 @@ class Apart(Consortium):
 
     def _space(self, name: str) -> str:
         return f"fed{os.getpid()}-{name}"
-
-
-def _order(words: str) -> None:
-    subprocess.run(words.split(), check=True, capture_output=True)

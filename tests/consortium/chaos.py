@@ -14,7 +14,6 @@ import os
 import re
 import signal
 import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -27,19 +26,17 @@ import numpy as np
 
 from fedcredit.adapters.coordinator_folder import AUTHORITY
 from fedcredit.adapters.folders import read_agreed
-from fedcredit.adapters.journal import DiskJournal
 from fedcredit.adapters.studies import Studies, StudyState
 from fedcredit.adapters.superlink import SuperLink
 from fedcredit.adapters.superlink_programs import Certificates
 from fedcredit.adapters.tables import open_table
 from fedcredit.data.schema import write_schema
-from fedcredit.federation.journal import TurnJournal
 from fedcredit.learners.evaluation import evaluation_query
 from fedcredit.learners.program import NoisyTotal
 from fedcredit.learners.registry import learner_named
 from fedcredit.measures.measure import measure
-from fedcredit.secagg.opening import Opened
-from tests.consortium.people import Consortium
+from tests.consortium.people import Consortium, order
+from tests.consortium.traces import opened_of, survivors, taken
 from tests.faults.checker import Ended, Evidence, judge
 from tests.federation.made import SCHEMA
 
@@ -439,36 +436,6 @@ class Chaos(Consortium):
         return problems if found["verdict"] == "holds" or problems else [str(found)]
 
 
-class Killer:
-    """Kills nodes now and then, from a seed, and starts them again."""
-
-    def __init__(self, world: Chaos, seed: int, pause_s: tuple[float, float], spared: str) -> None:
-        self.world, self.draw, self.pause_s = world, np.random.default_rng(seed), pause_s
-        self.names = [one for one in world.names if one != spared]
-        self.kills: list[str] = []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(float(self.draw.uniform(*self.pause_s))):
-            name = str(self.draw.choice(self.names))
-            self.kills.append(name)
-            self.world.killed_and_back(f"node-{name}")
-
-
-def order(words: str) -> None:
-    """Have the system do something."""
-    subprocess.run(words.split(), check=True, capture_output=True)
-
-
 def command(pid: int) -> str:
     """A process's command line; empty if it is gone."""
     with suppress(OSError):
@@ -479,47 +446,3 @@ def command(pid: int) -> str:
 def canaries(name: str) -> list[str]:
     """Values in a table that would be known again anywhere."""
     return [f"{1000 + 13 * at}.{sum(name.encode())}{327 + at}" for at in range(20)]
-
-
-def opened_of(place: Path, index: int, retries: int) -> Opened | None:
-    """The total of a round, from the coordinator's journal; none if there was none."""
-    journal = DiskJournal(place / "journal")
-    for attempt in range(retries + 1):
-        result = TurnJournal(journal, (index, attempt)).result()
-        if result is not None and isinstance(result.outcome, Opened):
-            return result.outcome
-    return None
-
-
-def survivors(place: Path) -> list[Sequence[str]]:
-    """Whose numbers are in the totals of a study, round by round."""
-    _, plan = read_agreed(place)
-    found = [opened_of(place, index, plan.retries) for index in range(len(plan.rounds))]
-    return [one.survivors for one in found if one is not None]
-
-
-def taken(place: Path, name: str) -> dict[tuple[int, int], str]:
-    """Digests of the answers of an institution that the coordinator has taken."""
-    journal, found = DiskJournal(place / "journal"), {}
-    for path in (place / "journal").glob("*.result"):
-        turn = int(path.name[:4]), int(path.name[5:7])
-        result = TurnJournal(journal, turn).result()
-        for sender, reply in (result.replies if result else {}).items():
-            if sender == name:
-                found[turn] = reply
-    return found
-
-
-def aborted(place: Path) -> set[tuple[int, int]]:
-    """Turns of a study that ended without a total."""
-    turns = {
-        (int(one.name[:4]), int(one.name[5:7])) for one in (place / "journal").glob("*.result")
-    }
-    results = {turn: TurnJournal(DiskJournal(place / "journal"), turn).result() for turn in turns}
-    return {turn for turn, one in results.items() if one and not isinstance(one.outcome, Opened)}
-
-
-def answered(place: Path, turn: tuple[int, int]) -> set[str]:
-    """Whose answers came in a turn."""
-    result = TurnJournal(DiskJournal(place / "journal"), turn).result()
-    return set(result.replies) if result else set()

@@ -56,6 +56,11 @@ def _says_words(log: Path) -> bool:
     return bool(SIX_WORDS.search(log.read_text("utf-8")))
 
 
+def order(words: str) -> None:
+    """Have the system do something."""
+    subprocess.run(words.split(), check=True, capture_output=True)
+
+
 def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))

@@ -14,7 +14,8 @@ from contextlib import closing
 
 import pytest
 
-from tests.consortium.chaos import FAR, FULL, Chaos, aborted, answered, survivors
+from tests.consortium.chaos import FAR, FULL, Chaos
+from tests.consortium.traces import aborted, answered, survivors
 from tests.superlink.made_link import echo_app
 
 

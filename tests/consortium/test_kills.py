@@ -7,17 +7,46 @@ of its own; and what runs all the while neither grows nor forgets a file.
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
+from typing import Self
 
+import numpy as np
 import pytest
 
-from tests.consortium.chaos import Chaos, Killer, Usage, aborted, survivors
+from tests.consortium.chaos import Chaos, Usage
+from tests.consortium.traces import aborted, survivors
 
 SEED = 20261
 RETRIES = 50  # with the rounds, as many as an institution agrees to unless it says more
 WARM = 10  # rounds until everything that is loaded once has been loaded
 MOST_GROWTH = 24 << 20  # bytes, from there to the end
 MOST_FILES = 8
+
+
+class Killer:
+    """Kills nodes now and then, from a seed, and starts them again."""
+
+    def __init__(self, world: Chaos, seed: int, pause_s: tuple[float, float], spared: str) -> None:
+        self.world, self.draw, self.pause_s = world, np.random.default_rng(seed), pause_s
+        self.names = [one for one in world.names if one != spared]
+        self.kills: list[str] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(float(self.draw.uniform(*self.pause_s))):
+            name = str(self.draw.choice(self.names))
+            self.kills.append(name)
+            self.world.killed_and_back(f"node-{name}")
 
 
 @pytest.fixture(scope="module")
