@@ -57,7 +57,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chaos]:
 
 def test_fifty_rounds_survive_nodes_that_are_killed_all_the_time(world: Chaos) -> None:
     watched = ("coordinator", "node-shop", "witness-bank")
-    with Killer(world, SEED, (4.0, 12.0), spared="shop") as killer:
+    with Killer(world, SEED, (1.0, 4.0), spared="shop") as killer:
         study = world.propose(learner="boosting-45", retries=RETRIES, deadline_s=10.0, epsilon=2.0)
         place = world.begin(study)
         world.until(lambda: len(survivors(place)) >= WARM, 300.0)
